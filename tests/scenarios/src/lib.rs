@@ -1,0 +1,29 @@
+//! The harness of the stories in `tests/`: one daemon a story, clients that use its node, deadlines everywhere.
+//!
+//! - [`world`]: this machine or the test bench, as the environment says;
+//! - [`programs`]: where `uiod` and `uioctl` are;
+//! - [`daemon`]: starting and ending `uiod`; [`refusal`]: when it does not start;
+//! - [`control`]: what it says about itself;
+//! - [`client`]: other programs that use the node; [`fd`]: descriptors of our own; [`task`]: calls that may block;
+//! - [`stream`]: bytes that tell where they come from;
+//! - [`process`]: what the kernel knows of a process;
+//! - [`module`]: the kernel module of the bench;
+//! - [`trace`]: the system calls of a thread;
+//! - [`wait`] has the deadlines.
+//!
+//! The test process is never the daemon: who serves a node and uses it too cannot be killed.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod control;
+pub mod daemon;
+pub mod fd;
+pub mod module;
+pub mod process;
+pub mod programs;
+pub mod refusal;
+pub mod stream;
+pub mod task;
+pub mod trace;
+pub mod wait;
+pub mod world;

@@ -1,0 +1,59 @@
+//! Deadlines: nothing here waits for time to pass, and nothing waits for ever.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the story fails. Generous: the bench emulates its processor.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long something may take that a user would call immediate.
+pub const SOON: Duration = Duration::from_secs(5);
+
+/// How often a condition is looked at.
+const GLANCE: Duration = Duration::from_millis(2);
+
+/// Waits until `look` gives something.
+///
+/// # Panics
+///
+/// When the deadline passes.
+pub fn until_some<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_some_within(what, DEADLINE, look)
+}
+
+/// The same with another deadline.
+///
+/// # Panics
+///
+/// When the deadline passes.
+pub fn until_some_within<T>(what: &str, span: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + span;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {span:?}");
+        thread::sleep(GLANCE);
+    }
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+///
+/// When the deadline passes.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    until_some(what, || condition().then_some(()));
+}
+
+/// Whether `condition` holds all through `span`: for what must not happen.
+pub fn holds_for(span: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + span;
+    while Instant::now() < end {
+        if !condition() {
+            return false;
+        }
+        thread::sleep(GLANCE);
+    }
+    true
+}

@@ -1,0 +1,157 @@
+//! The command line: [`Cli`] and the arguments of each command, as `clap` derives them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::size::parse_size;
+
+/// Look at the address space, the interrupts and the userspace-driven devices of this machine
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed or nothing found, 2 wrong usage.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Print JSON for programs instead of a table
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// When to colour; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = ColorWhen::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorWhen,
+
+    /// Where procfs is mounted
+    #[arg(long, global = true, hide = true, default_value = "/proc", value_name = "DIR")]
+    pub(crate) proc: PathBuf,
+
+    /// Where sysfs is mounted
+    #[arg(long, global = true, hide = true, default_value = "/sys", value_name = "DIR")]
+    pub(crate) sysfs: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Who owns which physical addresses: the tree of /proc/iomem
+    Iomem(ResourceArgs),
+    /// Who owns which I/O ports: the tree of /proc/ioports
+    Ioports(ResourceArgs),
+    /// Interrupts: counts per CPU, chip, trigger, affinity and handlers, or their rates
+    Irq(IrqArgs),
+    /// Softirqs: how often each bottom half ran on each CPU
+    Softirqs(SoftirqArgs),
+    /// UIO and PCI devices with their maps, drivers and interrupts; opens none of them
+    Ls,
+    /// What the running uiod daemons drive: devices, interrupt lines, nodes
+    Status(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  uioctl iomem 0xfee00000        the innermost owner of an address, below its parents
+  uioctl iomem 'pci bus'         everything with this in its name
+  uioctl iomem --min-size 1M     everything of at least 1 MiB
+  ssh board cat /proc/iomem | uioctl iomem --file -")]
+pub(crate) struct ResourceArgs {
+    /// An address as 0x..., or a part of a name in any case
+    pub(crate) query: Option<String>,
+
+    /// Only resources of exactly this size, such as 4096, 0x1000, 4K or 1MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) size: Option<u128>,
+
+    /// Only resources of at least this size
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) min_size: Option<u128>,
+
+    /// Only resources of at most this size
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) max_size: Option<u128>,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  uioctl irq nvme                the interrupts of a driver
+  uioctl irq 24                  one interrupt
+  uioctl irq --watch             rates, each second, the busiest first
+  uioctl irq --watch=0.5 eth0    the rates of one device, twice a second")]
+pub(crate) struct IrqArgs {
+    /// The number or name of an interrupt, or a part of a handler's or chip's name in any case
+    pub(crate) query: Option<String>,
+
+    /// Show rates every SECS seconds until Ctrl-C, the busiest first
+    #[arg(long, value_name = "SECS", num_args = 0..=1, default_missing_value = "1")]
+    pub(crate) watch: Option<String>,
+
+    /// With --watch: stop after N tables
+    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+
+    /// A column for each CPU, however many there are
+    #[arg(long)]
+    pub(crate) per_cpu: bool,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SoftirqArgs {
+    /// A column for each CPU, however many there are
+    #[arg(long)]
+    pub(crate) per_cpu: bool,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
+    /// Read saved text instead of the running kernel's; - is standard input
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Where the daemons keep their sockets [default: /run/uiod, or $XDG_RUNTIME_DIR/uiod for users]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
+}
+
+/// What clap says about a wrong command line in one line, without its usage and frame.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut said = String::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            continue;
+        }
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        if !line.is_empty() {
+            let tip = line.starts_with("tip:") || line.starts_with("[possible values");
+            said.push_str(if said.is_empty() {
+                ""
+            } else if tip {
+                "; "
+            } else {
+                " "
+            });
+            said.push_str(line.strip_prefix("tip: ").unwrap_or(line));
+        }
+    }
+    said.push_str("; see uioctl --help");
+    said
+}

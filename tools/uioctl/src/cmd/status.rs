@@ -1,0 +1,235 @@
+//! `uioctl status`: what the running daemons drive, as they tell it over their control sockets.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::thread;
+
+use serde_json::value::RawValue;
+use uio_core::{Errno, Error};
+
+use crate::cli::{Cli, StatusArgs};
+use crate::control::{self, DeviceStatus, LineStatus, NodeStatus, Status};
+use crate::failure::{Failure, complain};
+use crate::out::Out;
+use crate::size::{human_ns, human_size, human_span};
+use crate::table::{Align, Cell, Paint, Table, printable};
+
+const REQUEST: &str = r#"{"request":"status"}"#;
+
+pub(crate) fn run(args: &StatusArgs, cli: &Cli, out: &mut Out) -> Result<(), Failure> {
+    let run_dir = args.run_dir.clone().unwrap_or_else(uio_core::default_run_dir);
+    let sockets = control::sockets(&run_dir)
+        .map_err(|error| Error::from_io(&error, "cannot look for daemons in", run_dir.display()))?;
+    let mut answers = Vec::new();
+    let mut failed = false;
+    for (pid, answer) in ask_all(sockets) {
+        match answer.and_then(|text| Answer::parse(pid, &text)) {
+            Ok(answer) => answers.push(answer),
+            // A daemon that was killed leaves its socket behind.
+            Err(error) if nobody_listens(&error) => (),
+            Err(error) => {
+                failed = true;
+                complain(not_asked(pid, &error));
+            }
+        }
+    }
+    if answers.is_empty() && !failed {
+        let error = Error::new(Errno::ESRCH, "no daemon is running in", run_dir.display())
+            .with_cause("nobody listens there")
+            .with_hint("start uiod, or name its directory with --run-dir");
+        return Err(error.into());
+    }
+    if cli.json {
+        let raw: Vec<&RawValue> = answers.iter().map(|answer| &*answer.raw).collect();
+        out.json(&raw)?;
+    } else {
+        show_all(&answers, out)?;
+    }
+    for Answer { pid, status, .. } in &answers {
+        if let Some(text) = &status.error {
+            failed = true;
+            complain(format_args!("daemon {pid} refused: {text}"));
+        }
+    }
+    if failed {
+        out.flush()?;
+        return Err(Failure::Reported);
+    }
+    Ok(())
+}
+
+/// All at once, so that several which hang cost the time of one.
+fn ask_all(sockets: Vec<(u32, PathBuf)>) -> Vec<(u32, io::Result<String>)> {
+    let asked: Vec<_> = sockets
+        .into_iter()
+        .map(|(pid, path)| (pid, thread::spawn(move || control::ask(&path, REQUEST))))
+        .collect();
+    asked
+        .into_iter()
+        .map(|(pid, thread)| {
+            (pid, thread.join().unwrap_or_else(|_| Err(io::Error::other("asking it panicked"))))
+        })
+        .collect()
+}
+
+fn not_asked(pid: u32, error: &io::Error) -> Error {
+    let explained =
+        Error::from_io(error, "cannot ask for the status of", format_args!("daemon {pid}"));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            explained.with_hint("ask as the user that runs it, or as root")
+        }
+        _ => explained,
+    }
+}
+
+fn nobody_listens(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+}
+
+/// What one daemon said, in its own words and as far as they are understood.
+#[derive(Debug)]
+struct Answer {
+    pid: u32,
+    raw: Box<RawValue>,
+    status: Status,
+}
+
+impl Answer {
+    fn parse(pid: u32, text: &str) -> io::Result<Self> {
+        let unreadable = |error: serde_json::Error| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("its answer makes no sense: {error}"),
+            )
+        };
+        let raw: Box<RawValue> = serde_json::from_str(text).map_err(unreadable)?;
+        let status = serde_json::from_str(text).map_err(unreadable)?;
+        Ok(Self { pid, raw, status })
+    }
+}
+
+fn show_all(answers: &[Answer], out: &mut Out) -> io::Result<()> {
+    let mut is_first = true;
+    for Answer { pid, status, .. } in answers.iter().filter(|answer| answer.status.error.is_none())
+    {
+        if !is_first {
+            writeln!(out)?;
+        }
+        is_first = false;
+        let title = Paint::Bold.apply(&format!("uiod {pid}"), out.colors());
+        writeln!(out, "{title}, up {}", human_span(status.uptime_ms))?;
+        for device in &status.devices {
+            show_device(device, out)?;
+        }
+        if status.devices.is_empty() {
+            writeln!(out, "  no devices")?;
+        }
+    }
+    Ok(())
+}
+
+fn show_device(device: &DeviceStatus, out: &mut Out) -> io::Result<()> {
+    let paint = if device.state == "running" { Paint::Good } else { Paint::Bad };
+    let color = out.colors();
+    writeln!(
+        out,
+        "\n  {}, driver {}, {}",
+        Paint::Bold.apply(&printable(&device.name), color),
+        printable(&device.driver),
+        paint.apply(&printable(&device.state), color),
+    )?;
+    let tables = [region_table(device), line_table(&device.lines), node_table(&device.nodes)];
+    for table in tables.into_iter().flatten() {
+        writeln!(out)?;
+        out.table(&table.indented(4))?;
+    }
+    Ok(())
+}
+
+fn region_table(device: &DeviceStatus) -> Option<Table> {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("REGION", Right),
+        ("ADDRESS", Right),
+        ("SIZE", Right),
+        ("OFFSET", Right),
+        ("NAMED", Left),
+    ]);
+    for region in &device.regions {
+        table.row(vec![
+            region.index.to_string().into(),
+            region.address.map_or("-".into(), |address| format!("{address:#x}")).into(),
+            human_size(region.size.into()).into(),
+            format!("{:#x}", region.offset).into(),
+            Cell::from(&region.name),
+        ]);
+    }
+    (!device.regions.is_empty()).then_some(table)
+}
+
+fn line_table(lines: &[LineStatus]) -> Option<Table> {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("LINE", Left),
+        ("BACKEND", Left),
+        ("STATE", Left),
+        ("RAISED", Right),
+        ("HANDLED", Right),
+        ("NONE", Right),
+        ("MISSED", Right),
+        ("MEAN TIME", Right),
+        ("HANDLERS", Left),
+    ]);
+    for line in lines {
+        // Not zero is worth a look: a line that nobody takes, events that came too fast.
+        let notable = |count: u64| {
+            Cell::painted(count.to_string(), if count > 0 { Paint::Warn } else { Paint::Plain })
+        };
+        let dispatched = line.handled.saturating_add(line.none);
+        table.row(vec![
+            Cell::from(&line.name),
+            Cell::from(&line.backend),
+            if line.masked { Cell::painted("masked", Paint::Warn) } else { "open".into() },
+            line.raised.to_string().into(),
+            line.handled.to_string().into(),
+            notable(line.none),
+            notable(line.missed),
+            line.handler_ns.checked_div(dispatched).map_or("-".into(), human_ns).into(),
+            line.handlers.join(", ").into(),
+        ]);
+    }
+    (!lines.is_empty()).then_some(table)
+}
+
+fn node_table(nodes: &[NodeStatus]) -> Option<Table> {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("NODE", Left),
+        ("KIND", Left),
+        ("OPENERS", Right),
+        ("WAIT READ", Right),
+        ("WAIT WRITE", Right),
+        ("POLLERS", Right),
+        ("RINGS", Left),
+    ]);
+    for node in nodes {
+        let rings: Vec<_> = node
+            .rings
+            .iter()
+            .map(|ring| {
+                format!("{} {} of {}", ring.name, ring.bytes, human_size(ring.capacity.into()))
+            })
+            .collect();
+        table.row(vec![
+            Cell::painted(&node.path, Paint::Bold),
+            Cell::from(&node.kind),
+            node.openers.to_string().into(),
+            node.waiting_readers.to_string().into(),
+            node.waiting_writers.to_string().into(),
+            node.pollers.to_string().into(),
+            rings.join(", ").into(),
+        ]);
+    }
+    (!nodes.is_empty()).then_some(table)
+}

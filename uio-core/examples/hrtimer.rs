@@ -1,0 +1,48 @@
+//! A high-resolution timer that repeats every 200 ms, five times: `cargo run --example hrtimer`.
+//!
+//! The kernel module of the textbooks: `hrtimer_setup` and `hrtimer_start` in its init function,
+//! `hrtimer_forward_now` and `HRTIMER_RESTART` in its callback, `hrtimer_cancel` in its exit function.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use uio_core::irq::Dispatcher;
+use uio_core::sync::WaitQueue;
+use uio_core::time::{
+    HrTimer, HrTimerBase, HrTimerRestart, Monotonic, jiffies_to_msecs, now_jiffies,
+};
+
+const PERIOD: Duration = Duration::from_millis(200);
+const TIMES: u32 = 5;
+
+fn main() -> uio_core::Result<()> {
+    let dispatcher = Dispatcher::start("irq/dispatch")?;
+    let timers = HrTimerBase::attach(&dispatcher)?;
+
+    println!("HR Timer module installing");
+    let shared = Arc::new((AtomicU32::new(0), WaitQueue::new()));
+    let told = Arc::clone(&shared);
+    let start = now_jiffies();
+    let timer = HrTimer::new(&timers, Monotonic, move |timer| {
+        let (count, called) = &*told;
+        let calls = count.load(Ordering::Relaxed) + 1;
+        let after = jiffies_to_msecs(now_jiffies() - start);
+        let overruns = timer.forward_now(PERIOD);
+        println!("my_hrtimer_callback called ({after} ms, call {calls}, overruns {overruns}).");
+        count.store(calls, Ordering::Release);
+        called.wake_all();
+        if calls < TIMES { HrTimerRestart::Restart } else { HrTimerRestart::NoRestart }
+    });
+
+    println!("Starting timer to fire every {}ms ({start})", PERIOD.as_millis());
+    let mut handle = timer.start(PERIOD);
+    let (count, called) = &*shared;
+    called.wait_until(|| count.load(Ordering::Acquire) == TIMES);
+
+    if handle.cancel() {
+        println!("The timer was still in use...");
+    }
+    println!("HR Timer module uninstalling");
+    Ok(())
+}

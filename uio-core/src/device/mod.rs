@@ -1,0 +1,310 @@
+//! Devices: regions and interrupt lines, whatever they are behind.
+//!
+//! A [`Device`] is opened from a [`DeviceSpec`] (`sim:uio_dummy`, `uio:uio0`) and looks the same on every
+//! backend; a driver cannot tell which it runs on.
+//!
+//! | backend | regions | lines |
+//! | --- | --- | --- |
+//! | [`sim`] | a model in this process | an eventfd |
+//! | `uio` | `mmap` of `/dev/uioN` | `read` and `write` of `/dev/uioN` |
+//!
+//! # When a device goes away
+//!
+//! Unbinding and unplugging show first on the interrupt line. Then, on the dispatcher, once and in this
+//! order: the line takes no more interrupts; the memory behind every mapping is replaced by ones; regions say
+//! [`Gone`](crate::io::AccessError::Gone); the hooks of [`Device::on_gone`] are called; what the device holds
+//! for its driver ([`Devres`]) is released.
+
+mod devres;
+pub mod sim;
+mod spec;
+mod uio;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::errno::Errno;
+
+use crate::error::{Error, Result};
+use crate::io::{Io, IoMem, IoRegion};
+use crate::irq::{Dispatcher, IrqLine, LineSource};
+pub use devres::{Devres, DevresGuard};
+pub use spec::DeviceSpec;
+
+/// What a region is, before it is mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionInfo {
+    /// Its number; UIO's map number.
+    pub index: usize,
+    /// The name that the device gives it; may be empty.
+    pub name: String,
+    /// Physical address, where there is one.
+    pub address: Option<u64>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Where the region starts in its first page, in bytes.
+    pub offset: u64,
+}
+
+/// What a backend supplies. Opened from file descriptors or models, it opens nothing itself.
+pub(crate) trait Backend: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn regions(&self) -> &[RegionInfo];
+    /// Maps the region, of which `RegionInfo` exists.
+    fn region(&self, index: usize, gone: &Arc<AtomicBool>) -> Result<IoRegion>;
+    /// Maps the region as plain memory, if it is memory.
+    fn memory(&self, index: usize) -> Result<IoMem>;
+    /// How many lines there are.
+    fn lines(&self) -> usize;
+    /// The source of a line, of which there are `lines`; asked for once each.
+    fn line(&self, index: usize) -> Result<Box<dyn LineSource>>;
+    /// The device is gone: make every access to its memory harmless.
+    fn revoke(&self);
+}
+
+type GoneHook = Arc<dyn Fn(Errno) + Send + Sync>;
+
+/// An open device.
+pub struct Device {
+    name: String,
+    label: String,
+    backend: Box<dyn Backend>,
+    gone: Arc<AtomicBool>,
+    lines: Mutex<Vec<IrqLine>>,
+    hooks: Mutex<Vec<GoneHook>>,
+    managed: devres::Stack,
+}
+
+impl Device {
+    /// Opens the device that `spec` names. Its lines will be served by `dispatcher`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such device, or it cannot be opened; the text says what to do.
+    pub fn open(
+        spec: &DeviceSpec,
+        dispatcher: &Dispatcher,
+        models: &sim::Models,
+    ) -> Result<Arc<Self>> {
+        match spec {
+            DeviceSpec::Sim(model) => {
+                let backend = sim::SimBackend::new(models.make(model)?);
+                Self::build(spec.to_string(), model.clone(), Box::new(backend), dispatcher)
+            }
+            DeviceSpec::Uio(selector) => {
+                let backend = uio::UioBackend::open(selector)?;
+                let (name, label) = (backend.title(), backend.label().to_owned());
+                Self::build(name, label, Box::new(backend), dispatcher)
+            }
+        }
+    }
+
+    fn build(
+        name: String,
+        label: String,
+        backend: Box<dyn Backend>,
+        dispatcher: &Dispatcher,
+    ) -> Result<Arc<Self>> {
+        let device = Arc::new(Self {
+            name,
+            label,
+            backend,
+            gone: Arc::new(AtomicBool::new(false)),
+            lines: Mutex::new(Vec::new()),
+            hooks: Mutex::new(Vec::new()),
+            managed: devres::Stack::default(),
+        });
+        for index in 0..device.backend.lines() {
+            let source = device.backend.line(index)?;
+            let line = IrqLine::new(&device.name, source, dispatcher);
+            let weak = Arc::downgrade(&device);
+            line.on_gone(move |errno| {
+                if let Some(device) = weak.upgrade() {
+                    device.mark_gone(errno);
+                }
+            });
+            device.lines().push(line);
+        }
+        Ok(device)
+    }
+
+    /// The device, for messages: `uio0 (uio_dummy)`, `sim:uio_dummy`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What drivers are matched by: the UIO name or the model's name.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The backend's name: `uio`, `sim`.
+    pub fn backend(&self) -> &'static str {
+        self.backend.name()
+    }
+
+    /// The regions that the device has.
+    pub fn regions(&self) -> &[RegionInfo] {
+        self.backend.regions()
+    }
+
+    /// Maps region `index`, which the driver needs to have at least `at_least` bytes.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if there is no such region, or it is smaller;
+    /// - what the kernel says when it is mapped.
+    #[doc(alias = "pci_iomap")]
+    pub fn region(&self, index: usize, at_least: usize) -> Result<IoRegion> {
+        self.check_region(index)?;
+        let region = self.backend.region(index, &self.gone)?;
+        if region.size() < at_least {
+            let size = region.size();
+            return Err(Error::invalid(
+                "cannot use",
+                self.region_name(index),
+                format!("it has {size:#x} bytes, the driver needs {at_least:#x}"),
+            )
+            .with_hint("this is not the device that the driver was written for"));
+        }
+        Ok(region)
+    }
+
+    /// Maps region `index` as plain memory of at least `N` bytes.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if there is no such region, or it is smaller;
+    /// - `EOPNOTSUPP` if it is not memory: a simulated model, for one;
+    /// - what the kernel says when it is mapped.
+    #[doc(alias = "ioremap")]
+    pub fn map_region<const N: usize>(&self, index: usize) -> Result<IoMem<N>> {
+        self.check_region(index)?;
+        self.backend.memory(index)?.sized()
+    }
+
+    /// The interrupt line `index`.
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if the device has no such line.
+    pub fn line(&self, index: usize) -> Result<IrqLine> {
+        let lines = self.lines();
+        if let Some(line) = lines.get(index) {
+            return Ok(line.clone());
+        }
+        let error = Error::new(Errno::ENXIO, "cannot take interrupt line", index);
+        Err(match lines.len() {
+            0 => error.with_cause(format!("{} has no interrupt", self.name)).with_hint(
+                "its kernel driver registered it without one; look at what `uioctl ls` shows for it",
+            ),
+            count => error.with_cause(format!("{} has {count}", self.name)),
+        })
+    }
+
+    /// All interrupt lines.
+    pub fn all_lines(&self) -> Vec<IrqLine> {
+        self.lines().iter().cloned().collect()
+    }
+
+    /// Whether the device was unplugged, unbound or failed.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Calls `hook` once, on the dispatcher, when the device goes away. The hook may not wait for anything.
+    ///
+    /// A device that is gone already calls it at once.
+    pub fn on_gone(&self, hook: impl Fn(Errno) + Send + Sync + 'static) {
+        let mut hooks = self.hooks();
+        if self.is_gone() {
+            drop(hooks);
+            return hook(Errno::ENODEV);
+        }
+        hooks.push(Arc::new(hook));
+    }
+
+    fn mark_gone(&self, errno: Errno) {
+        self.backend.revoke();
+        let hooks = {
+            let mut hooks = self.hooks();
+            self.gone.store(true, Ordering::Release);
+            std::mem::take(&mut *hooks)
+        };
+        hooks.iter().for_each(|hook| hook(errno));
+        // On the dispatcher: what is in use is released by its last user.
+        self.managed.release_all(false, true);
+    }
+
+    /// Has the device hold `value`, an interrupt [`Registration`](crate::irq::Registration) for one, until it
+    /// is unbound, gone or dropped.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device is gone; the value is dropped.
+    #[doc(alias = "devm_request_irq")]
+    #[doc(alias = "devm_add_action")]
+    pub fn manage<T: Send + Sync + 'static>(self: &Arc<Self>, value: T) -> Result<Devres<T>> {
+        Devres::new(self, value)
+    }
+
+    /// Releases all that the device holds for its driver, the latest first, and waits for whoever uses it. The
+    /// end of an unbind; a driver that is bound afterwards starts with nothing.
+    #[doc(alias = "devres_release_all")]
+    #[track_caller]
+    pub fn release_managed(&self) {
+        crate::sync::context::might_sleep();
+        self.managed.release_all(true, false);
+    }
+
+    fn check_region(&self, index: usize) -> Result<()> {
+        if index < self.regions().len() {
+            return Ok(());
+        }
+        let names: Vec<String> = self
+            .regions()
+            .iter()
+            .map(|region| format!("{} ({})", region.index, region.name))
+            .collect();
+        let has = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Err(Error::invalid(
+            "cannot map",
+            format_args!("region {index} of {}", self.name),
+            format!("there is no such region; there are: {has}"),
+        ))
+    }
+
+    fn region_name(&self, index: usize) -> String {
+        format!("region {index} of {}", self.name)
+    }
+
+    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<IrqLine>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hooks(&self) -> std::sync::MutexGuard<'_, Vec<GoneHook>> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // The last owner may be anywhere, also where nothing may wait.
+        self.managed.release_all(false, true);
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device")
+            .field("name", &self.name)
+            .field("backend", &self.backend())
+            .field("regions", &self.regions())
+            .field("gone", &self.is_gone())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

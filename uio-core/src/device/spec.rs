@@ -1,0 +1,70 @@
+//! [`DeviceSpec`]: how a user names a device.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// A device as it is written on a command line: `BACKEND:WHICH`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DeviceSpec {
+    /// `sim:MODEL`: a simulated device.
+    Sim(String),
+    /// `uio:uio0`, `uio:NAME` or `uio:SYSFS-PATH`: a UIO device.
+    Uio(String),
+}
+
+impl FromStr for DeviceSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |cause: &str| {
+            Err(Error::invalid("cannot use device", format_args!("`{text}`"), cause)
+                .with_hint("write it as sim:uio_dummy, uio:uio0 or uio:NAME"))
+        };
+        match text.split_once(':') {
+            Some(("sim" | "uio", "")) => refuse("it does not say which device"),
+            Some(("sim", model)) => Ok(Self::Sim(model.to_owned())),
+            Some(("uio", selector)) => Ok(Self::Uio(selector.to_owned())),
+            Some(("pci" | "of", _)) => refuse("this version runs simulated and UIO devices only"),
+            Some(_) => refuse("there is no such kind of device"),
+            None => refuse("it does not say what kind of device it is"),
+        }
+    }
+}
+
+impl fmt::Display for DeviceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sim(model) => write!(f, "sim:{model}"),
+            Self::Uio(selector) => write!(f, "uio:{selector}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_named_by_backend_and_which() {
+        let spec: DeviceSpec = "uio:uio_dummy".parse().unwrap();
+        assert_eq!(spec, DeviceSpec::Uio("uio_dummy".to_owned()));
+        assert_eq!(spec.to_string(), "uio:uio_dummy");
+        let path: DeviceSpec = "uio:/sys/class/uio/uio0".parse().unwrap();
+        assert_eq!(path, DeviceSpec::Uio("/sys/class/uio/uio0".to_owned()));
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_explained() {
+        for (text, cause) in [
+            ("uio0", "what kind"),
+            ("usb:1", "no such kind"),
+            ("uio:", "which device"),
+            ("pci:0000:00:03.0", "this version"),
+        ] {
+            let error = text.parse::<DeviceSpec>().unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains(cause), "{error}");
+        }
+    }
+}

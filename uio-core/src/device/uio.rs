@@ -1,0 +1,215 @@
+//! The UIO backend: regions by `mmap`, the line by `read` and `write` of `/dev/uioN`.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::errno::Errno;
+
+use super::{Backend, RegionInfo};
+use crate::error::{Error, Result};
+use crate::io::{IoMem, IoRegion};
+use crate::irq::LineSource;
+use crate::sys::mmap::{Mapping, page_size};
+use crate::sys::sysfs::{Sysfs, UioInfo};
+use crate::sys::uio::UioFd;
+
+/// How often the event count is read around the open until it holds still.
+const BASELINE_TRIES: usize = 16;
+
+pub(super) struct UioBackend {
+    info: UioInfo,
+    regions: Vec<RegionInfo>,
+    fd: Arc<UioFd>,
+    /// The device's event count when `fd` was opened.
+    baseline: u32,
+    has_interrupt: bool,
+    mappings: Mutex<Vec<Option<Arc<Mapping>>>>,
+}
+
+impl UioBackend {
+    /// Finds the device, opens its node, and builds the backend from that descriptor.
+    pub(super) fn open(selector: &str) -> Result<Self> {
+        let sysfs = Sysfs::new();
+        let mut info = sysfs.find_uio(selector)?;
+        let fd = UioFd::open(&info.node())?;
+        // Interrupts before the open are not ours. The kernel notes the count in `open` but does not tell
+        // it; a count that is the same before and after the open is the one that it noted.
+        for _ in 0..BASELINE_TRIES {
+            let now = sysfs.uio_device(info.number)?;
+            if now.events == info.events {
+                break;
+            }
+            info = now;
+        }
+        Self::new(info, fd)
+    }
+
+    fn new(info: UioInfo, fd: UioFd) -> Result<Self> {
+        let has_interrupt = fd.has_interrupt().map_err(|errno| {
+            Error::new(errno, "cannot ask for the interrupt of", info.node().display())
+        })?;
+        let regions: Vec<RegionInfo> = info
+            .maps
+            .iter()
+            .map(|map| RegionInfo {
+                index: map.index,
+                name: map.name.clone(),
+                address: Some(map.addr),
+                size: map.size.saturating_sub(map.offset),
+                offset: map.offset,
+            })
+            .collect();
+        if let Some(hole) = regions.iter().zip(0..).find(|(region, index)| region.index != *index) {
+            let node = info.node();
+            return Err(Error::invalid(
+                "cannot use",
+                node.display(),
+                format!("its maps are not numbered in a row (map {} is missing)", hole.1),
+            ));
+        }
+        Ok(Self {
+            // CAST: the kernel's count is 32 bits wide; sysfs may print it with a sign.
+            baseline: info.events as u32,
+            mappings: Mutex::new(vec![None; regions.len()]),
+            regions,
+            fd: Arc::new(fd),
+            has_interrupt,
+            info,
+        })
+    }
+
+    /// The device for messages: `uio0 (uio_dummy)`.
+    pub(super) fn title(&self) -> String {
+        format!("uio{} ({})", self.info.number, self.info.name)
+    }
+
+    /// The UIO name.
+    pub(super) fn label(&self) -> &str {
+        &self.info.name
+    }
+
+    /// The mapping of region `index`, made once.
+    fn mapping(&self, index: usize) -> Result<Arc<Mapping>> {
+        let mut mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mapping) = &mappings[index] {
+            return Ok(Arc::clone(mapping));
+        }
+        let map = &self.info.maps[index];
+        let failed = |error: &std::io::Error| {
+            let thing = format!("map {index} ({}) of {}", map.name, self.title());
+            Error::from_io(error, "cannot map", thing)
+        };
+        // Map N is at offset N pages (`drivers/uio/uio.c`, `uio_mmap`), with the real page size. A start
+        // inside a page does not shift the mapping: its page is mapped whole.
+        let page = page_size() as u64;
+        let in_page = map.addr % page;
+        let len = usize::try_from((in_page + map.size).next_multiple_of(page))
+            .map_err(|_| failed(&std::io::Error::from_raw_os_error(libc::EOVERFLOW)))?;
+        let mapping = Mapping::shared(self.fd.as_fd(), index as u64 * page, len)
+            .map_err(|error| failed(&error))?;
+        let mapping = Arc::new(mapping);
+        mappings[index] = Some(Arc::clone(&mapping));
+        Ok(mapping)
+    }
+}
+
+impl Backend for UioBackend {
+    fn name(&self) -> &'static str {
+        "uio"
+    }
+
+    fn regions(&self) -> &[RegionInfo] {
+        &self.regions
+    }
+
+    fn region(&self, index: usize, gone: &Arc<AtomicBool>) -> Result<IoRegion> {
+        Ok(IoRegion::mapped(self.memory(index)?, Arc::clone(gone)))
+    }
+
+    fn memory(&self, index: usize) -> Result<IoMem> {
+        let region = &self.regions[index];
+        // CAST: both fit, or the mapping has failed.
+        IoMem::new(self.mapping(index)?, region.offset as usize, region.size as usize)
+    }
+
+    fn lines(&self) -> usize {
+        usize::from(self.has_interrupt)
+    }
+
+    fn line(&self, _index: usize) -> Result<Box<dyn LineSource>> {
+        Ok(Box::new(UioLine {
+            fd: Arc::clone(&self.fd),
+            seen: AtomicU32::new(self.baseline),
+            no_irqcontrol: AtomicBool::new(false),
+        }))
+    }
+
+    fn revoke(&self) {
+        let mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
+        for mapping in mappings.iter().flatten() {
+            if let Err(errno) = mapping.replace_by_ones() {
+                tracing::error!(device = %self.title(), %errno, "cannot replace the memory of a device that is gone");
+            }
+        }
+    }
+}
+
+/// The interrupt of a UIO device.
+struct UioLine {
+    fd: Arc<UioFd>,
+    /// The count that was taken last; written by the dispatcher alone.
+    seen: AtomicU32,
+    /// The kernel driver cannot mask: then it does not mask itself either.
+    no_irqcontrol: AtomicBool,
+}
+
+impl UioLine {
+    fn control(&self, on: bool) -> Result<(), Errno> {
+        if self.no_irqcontrol.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match self.fd.irqcontrol(on) {
+            Err(Errno::ENOSYS) => {
+                self.no_irqcontrol.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            result => result.map_err(gone),
+        }
+    }
+}
+
+/// After the open, these mean that the device was unbound: `EIO` from all calls, `EINVAL` from `write` on
+/// kernels that look at the driver first.
+fn gone(errno: Errno) -> Errno {
+    match errno {
+        Errno::EIO | Errno::EINVAL | Errno::ENODEV => Errno::ENODEV,
+        other => other,
+    }
+}
+
+impl LineSource for UioLine {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    fn take(&self) -> Result<u32, Errno> {
+        match self.fd.read_count() {
+            Ok(count) => Ok(count.wrapping_sub(self.seen.swap(count, Ordering::Relaxed))),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+            Err(errno) => Err(gone(errno)),
+        }
+    }
+
+    fn unmask(&self) -> Result<(), Errno> {
+        self.control(true)
+    }
+
+    fn mask(&self) -> Result<(), Errno> {
+        self.control(false)
+    }
+
+    fn masks_itself(&self) -> bool {
+        !self.no_irqcontrol.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,198 @@
+//! Drivers: what one implements, how it is found, and what it is given.
+//!
+//! A driver is a type that implements [`Driver`]. A [`Registry`] knows the drivers of a program and finds the
+//! one for a device: by the device's label in [`Driver::ID_TABLE`], or by name.
+//!
+//! # Life of a driver
+//!
+//! ```text
+//!   probe ──▶ bound ──▶ (gone) ──▶ drop
+//! ```
+//!
+//! `probe` claims everything and starts the device. `gone` comes at most once, on the dispatcher, when the
+//! device went away under the driver: it hangs up the node and returns. The drop releases in reverse order:
+//! the node first, so that no client is left, then the interrupt, the bottom halves, and the device, which
+//! it leaves quiet.
+//!
+//! Mirrors `rust/kernel/driver.rs` and the `Driver` trait of `rust/kernel/pci.rs`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+
+use crate::chardev;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::softirq::Softirqs;
+
+/// What a driver is given to claim.
+#[derive(Debug)]
+pub struct Probe<'a> {
+    /// The device.
+    pub device: &'a Arc<Device>,
+    /// Where its tasklets run: beside its interrupt.
+    pub softirqs: &'a Arc<Softirqs>,
+    /// How its node is to be made. The driver takes them from [`node_options`](Self::node_options).
+    pub node: &'a chardev::Options,
+    /// How many devices this driver has already in this program.
+    pub instance: usize,
+}
+
+impl Probe<'_> {
+    /// The options for the node: the name that the user asked for, else `base` and the instance number.
+    pub fn node_options(&self, base: &str) -> chardev::Options {
+        let mut options = self.node.clone();
+        if options.name.is_empty() {
+            options.name = format!("{base}{}", self.instance);
+        }
+        options
+    }
+}
+
+/// Fill of one ring of a driver, for those who look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RingFill {
+    /// What the ring is called: `rx`, `tx`.
+    pub name: &'static str,
+    /// Bytes in the ring.
+    pub bytes: usize,
+    /// Bytes that it holds.
+    pub capacity: usize,
+}
+
+/// A driver, bound to one device. See the [module](self) for its life.
+pub trait Driver: Send + Sync + Sized + 'static {
+    /// Its name, as `--driver` takes it.
+    const NAME: &'static str;
+
+    /// Labels of the devices that it drives.
+    const ID_TABLE: &'static [&'static str];
+
+    /// Claims the device and starts it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the claims say; what was claimed before is released.
+    fn probe(probe: &Probe<'_>) -> Result<Self>;
+
+    /// The node that it serves.
+    fn node(&self) -> &chardev::Registration;
+
+    /// The fill of its rings.
+    fn rings(&self) -> Vec<RingFill>;
+
+    /// The device went away. May not wait for anything.
+    fn gone(&self, errno: Errno) {
+        self.node().hang_up(errno);
+    }
+}
+
+/// A bound driver of any type.
+pub trait Bound: Send + Sync {
+    /// [`Driver::NAME`].
+    fn name(&self) -> &'static str;
+    /// [`Driver::node`].
+    fn node(&self) -> &chardev::Registration;
+    /// [`Driver::rings`].
+    fn rings(&self) -> Vec<RingFill>;
+    /// [`Driver::gone`].
+    fn gone(&self, errno: Errno);
+}
+
+impl<D: Driver> Bound for D {
+    fn name(&self) -> &'static str {
+        D::NAME
+    }
+
+    fn node(&self) -> &chardev::Registration {
+        Driver::node(self)
+    }
+
+    fn rings(&self) -> Vec<RingFill> {
+        Driver::rings(self)
+    }
+
+    fn gone(&self, errno: Errno) {
+        Driver::gone(self, errno);
+    }
+}
+
+type ProbeFn = fn(&Probe<'_>) -> Result<Arc<dyn Bound>>;
+
+struct Entry {
+    ids: &'static [&'static str],
+    probe: ProbeFn,
+}
+
+/// The drivers that a program has.
+#[derive(Default)]
+pub struct Registry(BTreeMap<&'static str, Entry>);
+
+impl Registry {
+    /// No drivers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a driver. The kernel's `module_driver`.
+    #[must_use]
+    pub fn with<D: Driver>(mut self) -> Self {
+        let probe: ProbeFn = |probe| Ok(Arc::new(D::probe(probe)?));
+        self.0.insert(D::NAME, Entry { ids: D::ID_TABLE, probe });
+        self
+    }
+
+    /// The names of the drivers.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
+    /// The name of the driver for `device`: the one called `wanted`, or else the one whose table has it.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if there is none; the text names those that exist.
+    pub fn find(&self, device: &Device, wanted: Option<&str>) -> Result<&'static str> {
+        let found = self.0.iter().find(|(name, entry)| match wanted {
+            Some(wanted) => **name == wanted,
+            None => entry.ids.contains(&device.label()),
+        });
+        found.map(|(name, _)| *name).ok_or_else(|| {
+            let names = self.names().collect::<Vec<_>>().join(", ");
+            match wanted {
+                Some(wanted) => Error::new(Errno::ENODEV, "cannot use driver", wanted)
+                    .with_cause("there is no such driver")
+                    .with_hint(format!("the drivers are: {names}")),
+                None => Error::new(Errno::ENODEV, "cannot drive", device.name())
+                    .with_cause(format!("no driver knows a device called {}", device.label()))
+                    .with_hint(format!("name one with --driver; the drivers are: {names}")),
+            }
+        })
+    }
+
+    /// Binds the driver called `name` to a device.
+    ///
+    /// # Errors
+    ///
+    /// What its probe says; `ENODEV` if there is no such driver.
+    pub fn bind(&self, name: &str, probe: &Probe<'_>) -> Result<Arc<dyn Bound>> {
+        let entry =
+            self.0.get(name).ok_or_else(|| Error::new(Errno::ENODEV, "cannot use driver", name))?;
+        let bound = (entry.probe)(probe)?;
+        let weak = Arc::downgrade(&bound);
+        probe.device.on_gone(move |errno| {
+            if let Some(bound) = weak.upgrade() {
+                bound.gone(errno);
+            }
+        });
+        Ok(bound)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,57 @@
+//! A line whose interrupts nobody wants: `note_interrupt`, end to end.
+
+use super::*;
+
+/// A handler that wants nothing, and a device that never stops.
+fn storming(device: &Arc<Device>) -> (Arc<Probe>, Arc<AtomicBool>) {
+    let wanted = Arc::new(AtomicBool::new(false));
+    let (answer, device) = (Arc::clone(&wanted), Arc::clone(device));
+    let probe = Probe::new(move |_| {
+        if answer.load(Ordering::SeqCst) {
+            return IrqReturn::Handled;
+        }
+        device.raise(1);
+        IrqReturn::None
+    });
+    (probe, wanted)
+}
+
+#[test]
+fn a_line_that_nobody_cares_for_is_shut_off_then_polled_and_enabled_again_on_request() {
+    let (_dispatcher, device, line) = bench();
+    let (probe, wanted) = storming(&device);
+    let _held = Registration::request(&line, Flags::SHARED, "probe", probe.clone()).unwrap();
+    device.raise(1);
+    wait_until("the shut-off", || line.is_shut_off());
+    let at = line.stats();
+    // A busy machine may have let it be polled before this look.
+    assert_eq!((at.none - at.polled, at.shut_off), (100_000, 1));
+    assert!(device.masked.load(Ordering::SeqCst) == 1, "the device is silenced");
+    assert!(!line.is_masked(), "the driver has not masked it");
+
+    wanted.store(true, Ordering::SeqCst);
+    wait_until("two polls", || line.stats().polled >= 2);
+    assert!(line.is_shut_off(), "polling does not end it");
+
+    line.reenable();
+    assert!(!line.is_shut_off());
+    let before = line.stats().raised;
+    device.raise(1);
+    wait_until("the interrupt", || line.stats().raised > before);
+    assert_eq!(line.stats().shut_off, 1);
+}
+
+#[test]
+fn a_new_handler_gives_a_line_that_was_shut_off_another_chance() {
+    let (_dispatcher, device, line) = bench();
+    let (probe, wanted) = storming(&device);
+    let _held = Registration::request(&line, Flags::SHARED, "probe", probe).unwrap();
+    device.raise(1);
+    wait_until("the shut-off", || line.is_shut_off());
+    wanted.store(true, Ordering::SeqCst);
+    let late = Probe::handled();
+    let _late = Registration::request(&line, Flags::SHARED, "late", late.clone()).unwrap();
+    assert!(!line.is_shut_off());
+    device.raise(1);
+    late.wait_for(1);
+}

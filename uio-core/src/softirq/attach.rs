@@ -1,0 +1,161 @@
+//! [`Softirqs`]: the bottom halves of one dispatcher, as a driver sees them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use nix::errno::Errno;
+
+use super::bh::BhDisabledGuard;
+use super::engine::{Engine, MAX_TASKLETS};
+use super::stats::SoftirqStats;
+use super::tasklet::Inner;
+use super::vector::Vector;
+use crate::error::{Error, Result};
+use crate::irq::{AfterHook, Dispatcher, ThreadOptions, thread};
+
+/// The order in which scheduled tasklets run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Priority {
+    /// `HI_SOFTIRQ`.
+    High,
+    /// `TASKLET_SOFTIRQ`.
+    Normal,
+}
+
+/// The bottom halves of one dispatcher.
+pub struct Softirqs {
+    pub(super) engine: Arc<Engine>,
+    tasklets: AtomicUsize,
+    daemon: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Softirqs {
+    /// Gives `dispatcher` its bottom halves, and a thread `ksoftirqd/N` for when there are too many.
+    ///
+    /// Without a thread to spare the dispatcher does without: it looks at its lines after 10 rounds or 2 ms,
+    /// and comes back by itself.
+    pub fn attach(dispatcher: &Dispatcher) -> Arc<Self> {
+        let engine = Arc::new(Engine::new(dispatcher.shared()));
+        let own = Arc::clone(&engine);
+        let name = format!("ksoftirqd/{}", engine.number);
+        let daemon = thread::spawn(&name, &ThreadOptions::default(), move || own.daemon());
+        let daemon = daemon.inspect_err(|error| tracing::warn!(%error, "no {name}")).ok();
+        if let Some(daemon) = &daemon {
+            engine.set_daemon(daemon.thread().clone());
+        }
+        let tasklets = AtomicUsize::new(0);
+        let softirqs = Arc::new(Self { engine, tasklets, daemon: Mutex::new(daemon) });
+        let hook: Arc<dyn AfterHook> = softirqs.clone();
+        dispatcher.add_after_hook(&hook);
+        softirqs
+    }
+
+    /// Gives `vector` its function, which then runs once for any number of [`raise`](Self::raise) calls made
+    /// before it starts. It may not sleep. It stays as long as the bottom halves do, and so must not own them.
+    ///
+    /// On one dispatcher a vector never runs beside itself, nor beside another. Opened on several dispatchers,
+    /// the same function may run on all of them at once.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the vector has a function: the kernel would replace it silently. `HI` and `TASKLET` belong to
+    /// tasklets, and `NET_RX` to [`Napi`](super::Napi) once there is one.
+    #[doc(alias = "open_softirq")]
+    pub fn open(&self, vector: Vector, action: impl Fn() + Send + Sync + 'static) -> Result<()> {
+        let busy = |cause: &str| {
+            Error::new(Errno::EBUSY, "cannot open softirq", vector.name()).with_cause(cause)
+        };
+        match vector {
+            Vector::Hi | Vector::Tasklet => Err(busy("it belongs to tasklets")),
+            Vector::NetRx if self.engine.polls.is_used() => {
+                Err(busy("it belongs to adaptive polling"))
+            }
+            _ if !self.engine.open(vector, Box::new(action)) => Err(busy("it is open already")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes `vector` run soon, on this dispatcher. May be called anywhere; in a top half or a softirq of this
+    /// dispatcher it costs no system call. Raised while it runs, it runs again in the next round. Raising a
+    /// vector that nobody opened does nothing.
+    #[doc(alias = "raise_softirq")]
+    pub fn raise(&self, vector: Vector) {
+        self.engine.raise(vector);
+    }
+
+    /// As [`raise`](Self::raise), where softirqs are looked at anyway: in a top half or a softirq of this
+    /// dispatcher, with no check for a wake-up.
+    #[doc(alias = "raise_softirq_irqoff")]
+    pub fn raise_irqoff(&self, vector: Vector) {
+        debug_assert!(self.engine.is_own_thread(), "raise_irqoff outside of the dispatcher");
+        self.engine.gate.raise_here(vector.bit());
+    }
+
+    /// Keeps softirqs from starting on this dispatcher until the guard is dropped, and waits for those that
+    /// run, unless called from one. Nests. What is raised meanwhile runs afterwards.
+    #[doc(alias = "local_bh_disable")]
+    pub fn bh_disable(&self) -> BhDisabledGuard<'_> {
+        BhDisabledGuard::new(&self.engine)
+    }
+
+    /// What they have done so far.
+    pub fn stats(&self) -> SoftirqStats {
+        self.engine.counters.read(self.engine.number)
+    }
+
+    /// Takes a place for one more tasklet.
+    pub(super) fn reserve(&self, name: &str) -> Result<()> {
+        if self.tasklets.fetch_add(1, Ordering::Relaxed) >= MAX_TASKLETS {
+            self.unreserve();
+            return Err(Error::new(Errno::ENOSPC, "cannot create tasklet", name)
+                .with_cause(format!("this dispatcher has {MAX_TASKLETS} tasklets already")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn unreserve(&self) {
+        self.tasklets.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Queues a tasklet that is not queued, and raises its vector.
+    pub(super) fn enqueue(&self, tasklet: Arc<Inner>, priority: Priority) {
+        let (queue, vector) = match priority {
+            Priority::High => (&self.engine.high, Vector::Hi),
+            Priority::Normal => (&self.engine.normal, Vector::Tasklet),
+        };
+        // PANIC: not reached; every tasklet has a reserved place, and is queued at most once.
+        assert!(queue.push(tasklet).is_ok(), "more tasklets are queued than exist");
+        self.engine.raise(vector);
+    }
+}
+
+impl AfterHook for Softirqs {
+    fn run(&self) -> bool {
+        self.engine.run_on_dispatcher()
+    }
+}
+
+impl Drop for Softirqs {
+    fn drop(&mut self) {
+        self.engine.stop_daemon();
+        let daemon = self.daemon.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // The last owner may be on the very thread: a tasklet, or its look at a dispatcher that ends.
+        let this = std::thread::current().id();
+        if let Some(daemon) = daemon.filter(|daemon| daemon.thread().id() != this) {
+            // It catches what softirqs throw; nothing else can fail.
+            let _ = daemon.join();
+        }
+    }
+}
+
+impl fmt::Debug for Softirqs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Softirqs")
+            .field("dispatcher", &self.engine.number)
+            .field("tasklets", &self.tasklets)
+            .field("gate", &self.engine.gate)
+            .finish_non_exhaustive()
+    }
+}

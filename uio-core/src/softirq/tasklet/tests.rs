@@ -1,0 +1,235 @@
+//! A test per rule of `include/linux/interrupt.h`'s text on tasklets.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::irq::Dispatcher;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+struct Bench {
+    dispatcher: Dispatcher,
+    softirqs: Arc<Softirqs>,
+}
+
+fn bench() -> Bench {
+    let dispatcher = Dispatcher::start("irq/test").unwrap();
+    let softirqs = Softirqs::attach(&dispatcher);
+    Bench { dispatcher, softirqs }
+}
+
+impl Bench {
+    fn tasklet(&self, function: impl Fn() + Send + Sync + 'static) -> Tasklet {
+        Tasklet::new(&self.softirqs, "test", function).unwrap()
+    }
+
+    /// Holds the dispatcher inside a tasklet until the returned sender is dropped.
+    fn busy(&self) -> (Tasklet, mpsc::Sender<()>) {
+        let (release, held) = mpsc::channel::<()>();
+        let (entered, inside) = mpsc::channel();
+        let held = Mutex::new(held);
+        let tasklet = self.tasklet(move || {
+            entered.send(()).unwrap();
+            let _ = held.lock().unwrap().recv_timeout(DEADLINE);
+        });
+        tasklet.schedule();
+        inside.recv_timeout(DEADLINE).unwrap();
+        (tasklet, release)
+    }
+}
+
+fn counting() -> (Arc<AtomicU64>, impl Fn() + Send + Sync + 'static) {
+    let count = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&count);
+    (count, move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+    })
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_tasklet_scheduled_twice_before_it_runs_runs_once() {
+    let bench = bench();
+    let (busy, release) = bench.busy();
+    let (count, function) = counting();
+    let tasklet = bench.tasklet(function);
+    assert!(tasklet.schedule());
+    assert!(!tasklet.schedule());
+    drop(release);
+    wait_until("the run", || count.load(Ordering::SeqCst) == 1);
+    busy.kill();
+    tasklet.kill();
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_tasklet_scheduled_while_it_runs_runs_again() {
+    let bench = bench();
+    let (inside, entered) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let tasklet = bench.tasklet(move || {
+        inside.send(()).unwrap();
+        let _ = wait.lock().unwrap().recv_timeout(DEADLINE);
+    });
+    tasklet.schedule();
+    entered.recv_timeout(DEADLINE).unwrap();
+    assert!(tasklet.schedule());
+    go.send(()).unwrap();
+    entered.recv_timeout(DEADLINE).unwrap();
+    go.send(()).unwrap();
+}
+
+#[test]
+fn a_tasklet_may_reschedule_itself_and_kill_ends_that() {
+    let bench = bench();
+    let (count, function) = counting();
+    let own: Arc<Mutex<Option<Tasklet>>> = Arc::new(Mutex::new(None));
+    let again = Arc::clone(&own);
+    let tasklet = bench.tasklet(move || {
+        function();
+        if let Some(own) = &*again.lock().unwrap() {
+            own.schedule();
+        }
+    });
+    *own.lock().unwrap() = Some(tasklet.clone());
+    tasklet.schedule();
+    wait_until("a hundred runs", || count.load(Ordering::SeqCst) >= 100);
+    tasklet.kill();
+    let after = count.load(Ordering::SeqCst);
+    assert!(!tasklet.schedule(), "a killed tasklet is not scheduled");
+    assert_eq!(count.load(Ordering::SeqCst), after);
+    own.lock().unwrap().take();
+}
+
+#[test]
+fn a_tasklet_never_runs_beside_itself() {
+    let bench = bench();
+    let (running, beside) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
+    let seen = Arc::clone(&beside);
+    let (count, function) = counting();
+    let tasklet = bench.tasklet(move || {
+        if running.swap(true, Ordering::SeqCst) {
+            seen.store(true, Ordering::SeqCst);
+        }
+        function();
+        running.store(false, Ordering::SeqCst);
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5000 {
+                    tasklet.schedule();
+                }
+            });
+        }
+    });
+    tasklet.schedule();
+    tasklet.kill();
+    assert!(!beside.load(Ordering::SeqCst));
+    assert!(count.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn a_disabled_tasklet_stays_scheduled_and_runs_when_enabled() {
+    let bench = bench();
+    let (count, function) = counting();
+    let tasklet = bench.tasklet(function);
+    tasklet.disable();
+    tasklet.disable();
+    assert!(tasklet.schedule());
+    let (fence, fenced) = counting();
+    let after = bench.tasklet(fenced);
+    after.schedule();
+    wait_until("a later tasklet", || fence.load(Ordering::SeqCst) == 1);
+    tasklet.enable();
+    assert!(!tasklet.schedule(), "still scheduled");
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    tasklet.enable();
+    wait_until("the run", || count.load(Ordering::SeqCst) == 1);
+}
+
+#[test]
+fn disable_waits_for_a_run_that_is_under_way() {
+    let bench = bench();
+    let (busy, release) = bench.busy();
+    let waiting = busy.clone();
+    let thread = std::thread::spawn(move || waiting.disable());
+    wait_until("the disable", || busy.inner().state.load(Ordering::SeqCst) & DISABLED == 1);
+    assert!(!thread.is_finished());
+    drop(release);
+    thread.join().unwrap();
+}
+
+#[test]
+fn high_priority_tasklets_run_before_the_others() {
+    let bench = bench();
+    let (busy, release) = bench.busy();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |name: &'static str| {
+        let order = Arc::clone(&order);
+        bench.tasklet(move || order.lock().unwrap().push(name))
+    };
+    let (low, other, high) = (note("low"), note("other"), note("high"));
+    low.schedule();
+    other.schedule();
+    high.schedule_hi();
+    drop(release);
+    wait_until("three runs", || order.lock().unwrap().len() == 3);
+    assert_eq!(*order.lock().unwrap(), ["high", "low", "other"]);
+    drop(busy);
+}
+
+#[test]
+fn kill_waits_for_a_scheduled_run() {
+    let bench = bench();
+    let (count, function) = counting();
+    let tasklet = bench.tasklet(function);
+    for round in 1..=100 {
+        let tasklet = if round == 1 { tasklet.clone() } else { bench.tasklet(counting().1) };
+        tasklet.schedule();
+        tasklet.kill();
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 1, "what was scheduled ran before the kill returned");
+}
+
+#[test]
+fn a_disabled_tasklet_can_be_killed() {
+    let bench = bench();
+    let (count, function) = counting();
+    let tasklet = bench.tasklet(function);
+    tasklet.disable();
+    tasklet.schedule();
+    tasklet.kill();
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_tasklet_that_panics_is_not_run_again_and_hurts_no_other() {
+    let bench = bench();
+    let bad = bench.tasklet(|| panic!("a bug of the driver"));
+    let (count, function) = counting();
+    let good = bench.tasklet(function);
+    bad.schedule();
+    good.schedule();
+    wait_until("the good one", || count.load(Ordering::SeqCst) == 1);
+    assert!(!bad.schedule());
+}
+
+#[test]
+fn dropping_the_dispatcher_first_does_not_hang_a_kill() {
+    let Bench { dispatcher, softirqs } = bench();
+    let tasklet = Tasklet::new(&softirqs, "test", || ()).unwrap();
+    drop(dispatcher);
+    tasklet.schedule();
+    tasklet.kill();
+}

@@ -1,0 +1,319 @@
+//! [`TimerBase`]: the wheels of one dispatcher, and the loop that runs what has expired.
+//!
+//! # When the timerfd is armed
+//!
+//! Only for a deadline that is earlier than the one it is armed for, or, after it has rung, for the next.
+//! Cancelling leaves it armed: a timeout that is started and cancelled again and again costs no system call,
+//! and at most one wake-up for nothing. So `timerfd_settime` is called at most as often as the earliest
+//! deadline changes.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::super::alarm::{self, Alarm, Budget, Expire};
+use super::super::jiffies::{Jiffies, now_jiffies};
+use super::super::wheel::{Key, Wheel};
+use super::Inner;
+use crate::error::Result;
+use crate::irq::Dispatcher;
+use crate::sync::WaitQueue;
+use crate::sys::clock::ClockId;
+
+/// Where a timer is: which wheel, and its place there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    class: Class,
+    key: Key,
+}
+
+/// `BASE_STD` and `BASE_DEF`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Standard,
+    Deferrable,
+}
+
+/// On what condition a timer is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Always,
+    IfPending,
+    IfIdle,
+    /// Or idle.
+    IfEarlier,
+}
+
+/// What the base has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimerStats {
+    /// Callbacks that ran.
+    pub expired: u64,
+    /// System calls made to arm the timerfd.
+    pub armed: u64,
+}
+
+/// The timers of one dispatcher. The kernel's `struct timer_base`, of which each processor has its own.
+pub struct TimerBase {
+    state: Mutex<State>,
+    alarm: Alarm,
+    /// Woken when a callback ends for which somebody waits.
+    idle: WaitQueue,
+    /// The loop stopped at its bound. Written by the dispatcher only.
+    unfinished: AtomicBool,
+    /// The deferrable wheel is not empty. Written under the lock.
+    deferrable: AtomicBool,
+    expired: AtomicU64,
+}
+
+struct Wheels {
+    wheel: Wheel,
+    timers: Vec<Option<Arc<Inner>>>,
+}
+
+struct State {
+    standard: Wheels,
+    deferrable: Wheels,
+    /// What the timerfd is armed for.
+    armed: Option<Jiffies>,
+    /// The dispatcher is at it, and arms when it is done.
+    expiring: bool,
+    running: Option<Place>,
+    /// The run that is under way must not start its timer again.
+    run_is_last: bool,
+    /// Threads that wait for the end of a run.
+    waiters: u32,
+}
+
+impl State {
+    fn wheels(&mut self, class: Class) -> &mut Wheels {
+        match class {
+            Class::Standard => &mut self.standard,
+            Class::Deferrable => &mut self.deferrable,
+        }
+    }
+
+    fn wheel(&mut self, place: Place) -> &mut Wheel {
+        &mut self.wheels(place.class).wheel
+    }
+
+    fn pop_expired(&mut self, now: Jiffies) -> Option<Arc<Inner>> {
+        [Class::Standard, Class::Deferrable].into_iter().find_map(|class| {
+            let Wheels { wheel, timers } = self.wheels(class);
+            let key = wheel.pop_expired(now.get())?;
+            // PANIC: not reached; a pending timer has its place.
+            let timer = Arc::clone(timers[key.index()].as_ref().expect("a pending timer exists"));
+            self.running = Some(timer.place);
+            Some(timer)
+        })
+    }
+}
+
+impl TimerBase {
+    /// Gives `dispatcher` its timers.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says when a timerfd is made and watched.
+    pub fn attach(dispatcher: &Dispatcher) -> Result<Arc<Self>> {
+        let wheels = || Wheels { wheel: Wheel::new(now_jiffies().get()), timers: Vec::new() };
+        let state = State {
+            standard: wheels(),
+            deferrable: wheels(),
+            armed: None,
+            expiring: false,
+            running: None,
+            run_is_last: false,
+            waiters: 0,
+        };
+        let base = Arc::new(Self {
+            state: Mutex::new(state),
+            alarm: Alarm::open(dispatcher, "timer", ClockId::Monotonic)?,
+            idle: WaitQueue::new(),
+            unfinished: AtomicBool::new(false),
+            deferrable: AtomicBool::new(false),
+            expired: AtomicU64::new(0),
+        });
+        alarm::attach(dispatcher, &base);
+        Ok(base)
+    }
+
+    /// What the base has done so far.
+    pub fn stats(&self) -> TimerStats {
+        TimerStats { expired: self.expired.load(Ordering::Relaxed), armed: self.alarm.sets() }
+    }
+
+    /// How many timers are pending.
+    pub fn pending(&self) -> usize {
+        let state = self.lock();
+        state.standard.wheel.len() + state.deferrable.wheel.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No callback runs under the lock, so a panic leaves no half-made change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiters(&self) -> u32 {
+        self.lock().waiters
+    }
+
+    /// Makes a place for the timer that `make` then puts together.
+    pub(super) fn insert(&self, class: Class, make: impl FnOnce(Place) -> Inner) -> Arc<Inner> {
+        let mut state = self.lock();
+        let Wheels { wheel, timers } = state.wheels(class);
+        let key = wheel.insert();
+        let timer = Arc::new(make(Place { class, key }));
+        if key.index() == timers.len() {
+            timers.push(None);
+        }
+        timers[key.index()] = Some(Arc::clone(&timer));
+        timer
+    }
+
+    /// Gives the place of a timer back, which is shut down.
+    pub(super) fn remove(&self, timer: &Inner) {
+        let mut state = self.lock();
+        let Wheels { wheel, timers } = state.wheels(timer.place.class);
+        wheel.remove(timer.place.key);
+        let gone = timers[timer.place.key.index()].take();
+        drop(state);
+        // Not under the lock: what the callback owns may be a timer of this base.
+        drop(gone);
+    }
+
+    /// Starts `timer`, or moves it; says whether it was pending.
+    pub(super) fn start(&self, timer: &Inner, expires: Jiffies, when: When) -> bool {
+        let now = now_jiffies();
+        let mut state = self.lock();
+        let wheel = state.wheel(timer.place);
+        let was_pending = wheel.is_pending(timer.place.key);
+        let pending_for = Jiffies::new(wheel.expires(timer.place.key));
+        let refused = match when {
+            When::Always => false,
+            When::IfPending => !was_pending,
+            When::IfIdle => was_pending,
+            When::IfEarlier => was_pending && pending_for.is_before_eq(expires),
+        };
+        if refused || timer.is_shut_down() {
+            return was_pending;
+        }
+        wheel.start(timer.place.key, expires.get(), now.get());
+        match timer.place.class {
+            Class::Standard => self.arm(&mut state),
+            Class::Deferrable => self.deferrable.store(true, Ordering::Relaxed),
+        }
+        was_pending
+    }
+
+    /// As [`start`](Self::start), by the timer's own callback.
+    pub(super) fn restart(&self, timer: &Inner, expires: Jiffies) -> bool {
+        if self.lock().run_is_last {
+            return false;
+        }
+        self.start(timer, expires, When::Always)
+    }
+
+    /// Arms the timerfd if the earliest deadline is earlier than before.
+    fn arm(&self, state: &mut State) {
+        if state.expiring {
+            return;
+        }
+        let Some(next) = state.standard.wheel.next_expiry().map(Jiffies::new) else { return };
+        if state.armed.is_none_or(|armed| next.is_before(armed)) {
+            state.armed = Some(next);
+            self.alarm.set(next.starts_at_ns());
+        }
+    }
+
+    pub(super) fn cancel(&self, timer: &Inner) -> bool {
+        self.lock().wheel(timer.place).cancel(timer.place.key)
+    }
+
+    /// Cancels, and waits for the end of a run.
+    pub(super) fn cancel_sync(&self, timer: &Inner) -> bool {
+        let place = timer.place;
+        let on_dispatcher = self.alarm.is_current_thread();
+        let mut state = self.lock();
+        let mut was_pending = false;
+        loop {
+            was_pending |= state.wheel(place).cancel(place.key);
+            if state.running != Some(place) {
+                return was_pending;
+            }
+            state.run_is_last = true;
+            if on_dispatcher {
+                return was_pending;
+            }
+            state.waiters += 1;
+            drop(state);
+            self.alarm.wait_until(&self.idle, || self.lock().running != Some(place));
+            state = self.lock();
+            state.waiters -= 1;
+        }
+    }
+
+    pub(super) fn is_pending(&self, timer: &Inner) -> bool {
+        self.lock().wheel(timer.place).is_pending(timer.place.key)
+    }
+
+    pub(super) fn expires(&self, timer: &Inner) -> Jiffies {
+        Jiffies::new(self.lock().wheel(timer.place).expires(timer.place.key))
+    }
+
+    /// A run has ended.
+    fn leave(&self, state: &mut State) {
+        state.running = None;
+        state.run_is_last = false;
+        if state.waiters > 0 {
+            self.idle.wake_all();
+        }
+    }
+}
+
+impl Expire for TimerBase {
+    fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
+    fn looks_anyway(&self) -> bool {
+        self.unfinished.load(Ordering::Relaxed) || self.deferrable.load(Ordering::Relaxed)
+    }
+
+    fn expire(&self, rang: bool) -> bool {
+        let mut state = self.lock();
+        if rang {
+            state.armed = None;
+        }
+        state.expiring = true;
+        let (now, mut budget) = (now_jiffies(), Budget::new());
+        let mut left = false;
+        while let Some(timer) = state.pop_expired(now) {
+            drop(state);
+            timer.run();
+            drop(timer);
+            self.expired.fetch_add(1, Ordering::Relaxed);
+            state = self.lock();
+            self.leave(&mut state);
+            left = budget.is_spent();
+            if left {
+                break;
+            }
+        }
+        self.unfinished.store(left, Ordering::Relaxed);
+        self.deferrable.store(!state.deferrable.wheel.is_empty(), Ordering::Relaxed);
+        state.expiring = left;
+        self.arm(&mut state);
+        left
+    }
+}
+
+impl fmt::Debug for TimerBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimerBase")
+            .field("pending", &self.pending())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! `cargo xtask`: the project's chores, one file per subcommand.
+//!
+//! - [`setup`]: install and unpack what the test bench needs
+//! - [`vm`]: boot a real kernel with the drivers inside and run a command there
+//! - [`mod@test`]: run every test, on this machine and in the bench
+//!
+//! Exit status: what the subcommand says, else 0 done, 1 failed, 2 bad usage, 125 the bench broke.
+
+#![forbid(unsafe_code)]
+
+mod failure;
+mod kernels;
+mod paths;
+mod process;
+mod setup;
+mod test;
+mod vm;
+
+use std::env;
+use std::process::ExitCode;
+
+use failure::{Failure, Result};
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  setup [--host]
+      Install and unpack what the test bench needs, once; with --host only what
+      the tests need that run without a virtual machine. Needs root to install;
+      without it, prints the command to run.
+
+  vm [--kernel 6.1|6.12] [--add PATH]... [--timeout SECONDS] -- COMMAND...
+      Boot a Debian kernel (6.12) in QEMU with uiod, uioctl and the uio_dummy
+      module in place, run COMMAND there under sh, and exit with its status.
+      Standard output and error are COMMAND's own. PATH appears as /add/NAME.
+      Exit status 125: the guest crashed, hung past the timeout (300 s), or its
+      kernel logged a warning; the console is in target/bench/console-*.log.
+
+  test [--host]
+      Run every test; with --host only those that need no virtual machine.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = match env::args_os().skip(1).map(|a| a.into_string()).collect() {
+        Ok(args) => args,
+        Err(arg) => return report(&failure::usage(format!("{} is not UTF-8", arg.display()))),
+    };
+    match dispatch(&args) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => report(&failure),
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<u8> {
+    let Some((name, rest)) = args.split_first() else {
+        return Err(failure::usage("a command is missing: setup, vm or test"));
+    };
+    let asks_help = |arg: &String| arg == "--help" || arg == "-h";
+    let options = rest.split(|arg| arg == "--").next().unwrap_or_default();
+    if name == "help" || asks_help(name) || options.iter().any(asks_help) {
+        process::print(HELP);
+        return Ok(0);
+    }
+    match name.as_str() {
+        "setup" => setup::main(rest),
+        "vm" => vm::main(rest),
+        "test" => test::main(rest),
+        other => Err(failure::usage(format!("no command '{other}': there are setup, vm and test"))),
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    let more = if failure.status == failure::USAGE { " (see 'cargo xtask help')" } else { "" };
+    eprintln!("xtask: {failure}{more}");
+    ExitCode::from(failure.status)
+}

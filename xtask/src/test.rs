@@ -1,0 +1,77 @@
+//! `cargo xtask test`: every test, in stages.
+//!
+//! The host part ([`host`]) needs no virtual machine: format, lints, the workspace's tests, the loom models. The
+//! bench part ([`guests`]) builds the test programs of the scenario packages once and runs each of them on
+//! each kernel. A stage that fails does not keep the others from running.
+
+mod guests;
+mod host;
+
+use std::time::Instant;
+
+use crate::failure::{FAILED, Result};
+use crate::kernels::KERNELS;
+use crate::process::print;
+use crate::setup::{self, Scope};
+use crate::vm;
+
+pub(crate) fn main(args: &[String]) -> Result<u8> {
+    let scope = Scope::parse("test", args)?;
+    setup::ensure(scope)?;
+    let mut stages = Stages::default();
+    host::run_all(&mut stages);
+    if scope == Scope::Bench {
+        bench(&mut stages);
+    }
+    Ok(stages.summary())
+}
+
+fn bench(stages: &mut Stages) {
+    let mut programs = None;
+    stages.run("build the bench", || {
+        programs = Some((vm::prepare()?, guests::build()?));
+        Ok(())
+    });
+    let Some((binaries, tests)) = programs else {
+        return;
+    };
+    for kernel in KERNELS {
+        stages.run(&format!("kernel {}", kernel.name), || guests::run(kernel, &binaries, &tests));
+    }
+}
+
+/// What ran so far, and how it went.
+#[derive(Default)]
+pub(crate) struct Stages(Vec<Stage>);
+
+struct Stage {
+    name: String,
+    passed: bool,
+    seconds: f64,
+}
+
+impl Stages {
+    pub(crate) fn run(&mut self, name: &str, stage: impl FnOnce() -> Result<()>) {
+        print(&format!("\ntest: {name}\n"));
+        let start = Instant::now();
+        let result = stage();
+        if let Err(failure) = &result {
+            print(&format!("test: {name}: {failure}\n"));
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        self.0.push(Stage { name: name.to_owned(), passed: result.is_ok(), seconds });
+    }
+
+    /// Prints a line per stage and the count; returns the exit status.
+    fn summary(&self) -> u8 {
+        let mut text = String::from("\n");
+        for Stage { name, passed, seconds } in &self.0 {
+            let verdict = if *passed { "passed" } else { "FAILED" };
+            text += &format!("{verdict}  {seconds:7.1} s  {name}\n");
+        }
+        let passed = self.0.iter().filter(|stage| stage.passed).count();
+        let failed = self.0.len() - passed;
+        print(&format!("{text}{passed} passed, {failed} failed\n"));
+        if failed == 0 { 0 } else { FAILED }
+    }
+}

@@ -1,0 +1,53 @@
+//! The stages that need no virtual machine.
+
+use std::env;
+
+use super::Stages;
+use crate::failure::Result;
+use crate::paths;
+use crate::process::{cargo, show};
+
+/// Packages with loom models: library tests with `loom` in their path, compiled with `--cfg loom`.
+const LOOM_PACKAGES: [&str; 1] = ["uio-core"];
+
+/// What the bench runs is looked at, too.
+const LINTS: [&str; 9] = [
+    "clippy",
+    "--workspace",
+    "--all-targets",
+    "--features",
+    "scenarios/bench",
+    "--quiet",
+    "--",
+    "-D",
+    "warnings",
+];
+
+pub(super) fn run_all(stages: &mut Stages) {
+    stages.run("format", || run_cargo(&["fmt", "--all", "--check"]));
+    stages.run("lints", || run_cargo(&LINTS));
+    stages.run("workspace tests", || run_cargo(&["test", "--workspace", "--quiet"]));
+    stages.run("documentation", document);
+    for package in LOOM_PACKAGES {
+        stages.run(&format!("loom models of {package}"), || loom(package));
+    }
+}
+
+fn document() -> Result<()> {
+    let mut doc = cargo();
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    show(doc.args(["doc", "--workspace", "--no-deps", "--quiet"]))
+}
+
+fn run_cargo(args: &[&str]) -> Result<()> {
+    show(cargo().args(args))
+}
+
+/// In a target directory of its own: the flag would otherwise have everything built again, there and back.
+fn loom(package: &str) -> Result<()> {
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    let mut test = cargo();
+    test.env("RUSTFLAGS", format!("{flags} --cfg loom"));
+    test.env("CARGO_TARGET_DIR", paths::target().join("loom"));
+    show(test.args(["test", "--quiet", "--release", "-p", package, "--lib", "loom"]))
+}

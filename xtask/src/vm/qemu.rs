@@ -1,0 +1,222 @@
+//! QEMU: its command line, its end, and the sockets that carry the command's streams.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::failure::{Context, Result, bench, failed};
+use crate::kernels::Kernel;
+use crate::paths::RunDir;
+use crate::process::command;
+
+/// The streams, in the order of their virtio ports from 1 on.
+const PORTS: [&str; 3] = ["out", "err", "status"];
+
+/// How often a machine that runs is looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// How long QEMU may take to come up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Machine<'a> {
+    pub(crate) kernel: Kernel,
+    pub(crate) initrd: &'a Path,
+    pub(crate) console: &'a Path,
+    pub(crate) run_dir: &'a RunDir,
+    pub(crate) timeout: Duration,
+}
+
+/// How a machine ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The command ended with this status.
+    Status(u8),
+    /// The guest says that it could not be made ready.
+    Broken(String),
+    /// QEMU ended and no status had come.
+    Vanished,
+    /// No status came in time.
+    TimedOut,
+}
+
+impl Machine<'_> {
+    /// Runs the machine until the command has ended, copying its standard output to `out`.
+    pub(crate) fn run(&self, out: Box<dyn Write + Send>) -> Result<End> {
+        let deadline = Instant::now() + self.timeout;
+        let listeners = PORTS.map(|name| self.listen(name));
+        let mut qemu = Running(self.command()?.spawn().map_err(|error| {
+            failed(format!("cannot run setpriv and qemu-system-x86_64: {error}"))
+        })?);
+        let mut streams = Vec::new();
+        for listener in listeners {
+            streams.push(qemu.accept(&listener?)?);
+        }
+        let mut streams = streams.into_iter();
+        let mut next = || streams.next().ok_or_else(|| failed("a stream is missing"));
+        let copies = [copy(next()?, out), copy(next()?, Box::new(io::stderr()))];
+        let status = read_line(next()?);
+        let end = qemu.wait(&status, deadline)?;
+        drop(qemu);
+        // QEMU is gone, so each stream ends when what it still holds is copied.
+        for copy in copies {
+            let _ = copy.join();
+        }
+        match end {
+            Some(end) => Ok(end),
+            None => Ok(parse_status(&status.join().unwrap_or_default())),
+        }
+    }
+
+    fn listen(&self, name: &str) -> Result<UnixListener> {
+        let path = self.run_dir.join(name);
+        UnixListener::bind(&path).on("listen on", &path)
+    }
+
+    /// QEMU dies with this process, however that ends: the kernel kills it (`PR_SET_PDEATHSIG`).
+    fn command(&self) -> Result<Command> {
+        let mut qemu = command("setpriv");
+        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+        qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+        qemu.args([
+            "-M",
+            "q35,accel=tcg,kernel-irqchip=off",
+            "-cpu",
+            "max",
+            "-smp",
+            "2",
+            "-m",
+            "1G",
+        ]);
+        qemu.arg("-kernel").arg(self.kernel.boot_image()?).arg("-initrd").arg(self.initrd);
+        qemu.args(["-append", KERNEL_LINE]);
+        qemu.arg("-chardev").arg(format!("file,id=console,path={}", escaped(self.console)));
+        qemu.args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);
+        for (index, name) in PORTS.iter().enumerate() {
+            let path = escaped(&self.run_dir.join(name));
+            qemu.arg("-chardev").arg(format!("socket,id={name},path={path}"));
+            qemu.arg("-device").arg(format!("virtserialport,chardev={name},nr={}", index + 1));
+        }
+        qemu.stdout(Stdio::from(io::stderr()));
+        Ok(qemu)
+    }
+}
+
+/// A fault of the kernel ends the guest at once; a watchdog on a busy host would cry wolf.
+const KERNEL_LINE: &str =
+    "console=ttyS0 panic=-1 oops=panic nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
+
+/// In a QEMU option a comma is written twice.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+/// A QEMU process, killed on drop.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn has_ended(&mut self) -> Result<bool> {
+        let status =
+            self.0.try_wait().map_err(|error| failed(format!("cannot wait for qemu: {error}")))?;
+        Ok(status.is_some())
+    }
+
+    /// Takes QEMU's connection for one stream.
+    fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream> {
+        let give_up = Instant::now() + PATIENCE;
+        let cannot =
+            |error: &dyn std::fmt::Display| failed(format!("cannot connect to qemu: {error}"));
+        listener.set_nonblocking(true).map_err(|error| cannot(&error))?;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).map_err(|error| cannot(&error))?;
+                    return Ok(stream);
+                }
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(cannot(&error)),
+                Err(_) if self.has_ended()? => {
+                    return Err(bench("qemu ended before the guest started"));
+                }
+                Err(_) if Instant::now() > give_up => return Err(bench("qemu did not start")),
+                Err(_) => thread::sleep(GLANCE),
+            }
+        }
+    }
+
+    /// Waits until the status line has come (`None`), QEMU has ended, or time is up.
+    fn wait(&mut self, status: &JoinHandle<String>, deadline: Instant) -> Result<Option<End>> {
+        loop {
+            if status.is_finished() || self.has_ended()? {
+                return Ok(None);
+            }
+            if Instant::now() > deadline {
+                return Ok(Some(End::TimedOut));
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+}
+
+/// Copies until the stream ends. When nobody takes the copy any more, the rest is read and dropped, so that
+/// the guest is not held up: a closed pipe is no error.
+fn copy(mut from: UnixStream, mut to: Box<dyn Write + Send>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut buffer = [0; 64 * 1024];
+        let mut wanted = true;
+        loop {
+            let count = match from.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return,
+            };
+            wanted = wanted && to.write_all(&buffer[..count]).and_then(|()| to.flush()).is_ok();
+        }
+    })
+}
+
+/// Reads up to the end of the line, or to the end of the stream.
+fn read_line(from: UnixStream) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut line = Vec::new();
+        for byte in io::BufReader::new(from).bytes() {
+            match byte {
+                Ok(byte) if byte != b'\n' => line.push(byte),
+                Ok(_) => return String::from_utf8_lossy(&line).into_owned(),
+                Err(_) => break,
+            }
+        }
+        String::new()
+    })
+}
+
+fn parse_status(line: &str) -> End {
+    match line.split_once(' ') {
+        Some(("status", status)) => status.parse().map_or(End::Vanished, End::Status),
+        Some(("broken", why)) => End::Broken(why.to_owned()),
+        _ => End::Vanished,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{End, parse_status};
+
+    #[test]
+    fn status_lines() {
+        assert_eq!(parse_status("status 3"), End::Status(3));
+        assert_eq!(parse_status("broken no disk"), End::Broken("no disk".to_owned()));
+        assert_eq!(parse_status(""), End::Vanished);
+        assert_eq!(parse_status("status many"), End::Vanished);
+    }
+}
