@@ -297,8 +297,9 @@ fn the_line_masks_itself_and_what_comes_up_meanwhile_fires_after_unmasking() {
     assert!(first.is_ready(), "only the first fires: {:?}", stats());
     assert_eq!(bench.world.raised().wrapping_sub(before), 10);
     line.unmask();
-    wait_until("the other nine, as one", || stats().raised == 10);
-    assert_eq!((stats().handled, stats().missed), (2, 8));
+    // A round counts as handled when its handlers have returned, after its events were counted as raised.
+    wait_until("the other nine, as one", || stats().handled == 2);
+    assert_eq!((stats().raised, stats().missed), (10, 8));
     line.unmask();
 }
 
