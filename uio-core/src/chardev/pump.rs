@@ -4,7 +4,9 @@
 //!
 //! - **fresh**: a request that the session has just read from the channel, tried on the session's thread.
 //! - **pass**: one trial of what is parked, in order of arrival, on the thread of whoever woke the queue.
-//! - **due**: what a pass is to look at, [`DUE_READS`], [`DUE_WRITES`]; pollers are told by every pass.
+//! - **due**: what a pass is to look at, [`DUE_READS`], [`DUE_WRITES`]. Pollers are told of what is due and of
+//!   nothing else, as a kernel device wakes its two queues with a key: an edge-triggered client would take
+//!   word of room for the arrival of more data.
 //!
 //! States of a request: [`table`](super::table). States of the pump: [`combiner`](super::combiner).
 //!
@@ -225,7 +227,7 @@ impl<A: Answer> Pump<A> {
             if due & DUE_WRITES != 0 {
                 self.serve(Direction::Write, &mut scratch.data);
             }
-            self.tell_pollers(&mut scratch.pollers);
+            self.tell_pollers(due, &mut scratch.pollers);
         });
     }
 
@@ -256,11 +258,12 @@ impl<A: Answer> Pump<A> {
         }
     }
 
-    /// Tells those who wait for what the device is ready for now.
-    fn tell_pollers(&self, list: &mut Vec<Poller>) {
+    /// Tells those who wait for what is due, if the device is ready for it now.
+    fn tell_pollers(&self, due: u32, list: &mut Vec<Poller>) {
+        let news = news(due);
         self.table().pollers_into(list);
         for poller in list.iter() {
-            let wanted = poller.events | PollEvents::ERR | PollEvents::HUP;
+            let wanted = (poller.events & news) | PollEvents::ERR | PollEvents::HUP;
             if !self.readiness(&poller.file).intersects(wanted) {
                 continue;
             }
@@ -340,6 +343,14 @@ impl<A: Answer> Wake for Retry<A> {
     fn wake(&self) {
         self.pump.retry(self.due);
     }
+}
+
+/// What the wake-ups behind `due` can be about.
+fn news(due: u32) -> PollEvents {
+    let mut news = PollEvents::empty();
+    news.set(PollEvents::READABLE, due & DUE_READS != 0);
+    news.set(PollEvents::WRITABLE, due & DUE_WRITES != 0);
+    news
 }
 
 fn written(n: usize) -> Reply<'static> {

@@ -174,6 +174,22 @@ fn edge_triggered_epoll_reports_each_arrival_once() {
 }
 
 #[test]
+fn room_is_no_edge_for_an_edge_triggered_reader() {
+    let server = Setup::new().capacity(1000).start();
+    in_time(move || {
+        let file = open(&server.path);
+        (&file).write_all(&[b'a'; 600]).unwrap();
+        let epoll = epoll(&file, EpollFlags::EPOLLIN | EpollFlags::EPOLLET);
+        assert_eq!(ready(&epoll, EpollTimeout::NONE), EpollFlags::EPOLLIN);
+        for _ in 0..100 {
+            // Makes room and leaves data.
+            read_some(&file, 5).unwrap();
+            assert!(ready(&epoll, EpollTimeout::ZERO).is_empty(), "told of room");
+        }
+    });
+}
+
+#[test]
 fn edge_triggered_epoll_reports_room() {
     let server = Setup::new().capacity(1000).start();
     in_time(move || {
