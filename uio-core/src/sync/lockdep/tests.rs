@@ -28,6 +28,9 @@ mod rules {
     use super::super::*;
     use super::*;
 
+    static DELIVERY: Key = Key::new(Kind::DeliveryHeld);
+    static BOTTOM_HALVES: Key = Key::new(Kind::BottomHalvesDisabled);
+
     /// The reports of one kind that name a line of this file between the two.
     fn found(rule: Rule, from: &Location<'_>, to: &Location<'_>) -> Vec<Report> {
         let within = |place: &Location<'_>| {
@@ -230,9 +233,10 @@ mod rules {
             drop(lock.lock());
         };
         top_half();
-        let before = set_delivery_held(true);
-        drop(lock.lock());
-        set_delivery_held(before);
+        {
+            let _held = DELIVERY.acquire(0);
+            drop(lock.lock());
+        }
         assert!(found(Rule::Delivery, start, here()).is_empty(), "delivery was held");
         for _ in 0..2 {
             drop(lock.lock());
@@ -240,7 +244,7 @@ mod rules {
         }
         let reports = found(Rule::Delivery, start, here());
         assert_eq!(reports.len(), 1, "{reports:?}");
-        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 12]);
+        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 13]);
     }
 
     #[test]
@@ -251,6 +255,130 @@ mod rules {
         drop(lock.read());
         drop(lock.write());
         assert!(found(Rule::Delivery, start, here()).is_empty());
+    }
+
+    #[test]
+    fn a_lock_of_a_bottom_half_taken_with_bottom_halves_on_is_reported_with_both_places_once() {
+        let start = here();
+        let lock = SpinLock::new(());
+        let bottom_half = || {
+            let _softirq = enter(Level::Softirq);
+            drop(lock.lock());
+        };
+        bottom_half();
+        for section in [&BOTTOM_HALVES, &DELIVERY] {
+            let _held = section.acquire(0);
+            drop(lock.lock());
+        }
+        assert!(found(Rule::BottomHalves, start, here()).is_empty(), "they could not run");
+        for _ in 0..2 {
+            drop(lock.lock());
+            bottom_half();
+        }
+        let reports = found(Rule::BottomHalves, start, here());
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 13]);
+    }
+
+    #[test]
+    fn a_lock_of_a_top_half_taken_in_a_bottom_half_with_delivery_on_is_reported() {
+        let start = here();
+        let lock = SpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.lock());
+        }
+        let _softirq = enter(Level::Softirq);
+        {
+            let _held = DELIVERY.acquire(0);
+            drop(lock.lock());
+        }
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        drop(lock.lock());
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
+    }
+
+    #[test]
+    fn disabled_bottom_halves_are_not_enough_for_a_lock_of_a_top_half() {
+        let start = here();
+        let lock = SpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.lock());
+        }
+        let _disabled = BOTTOM_HALVES.acquire(0);
+        drop(lock.lock());
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
+    }
+
+    #[test]
+    fn an_attempt_in_a_top_half_cannot_spin_but_one_with_delivery_on_can_be_interrupted() {
+        let start = here();
+        let lock = SpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.try_lock());
+        }
+        drop(lock.lock());
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        let other = SpinLock::new(());
+        drop(other.try_lock());
+        let _irq = enter(Level::HardIrq);
+        drop(other.lock());
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
+    }
+
+    #[test]
+    fn readers_in_a_top_half_are_at_odds_with_writers_with_delivery_on_and_not_with_readers() {
+        let start = here();
+        let lock = RwSpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.read());
+        }
+        drop(lock.read());
+        drop(lock.try_read());
+        {
+            let _held = DELIVERY.acquire(0);
+            drop(lock.write());
+        }
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        drop(lock.write());
+        let reports = found(Rule::Delivery, start, here());
+        assert_eq!(reports.len(), 1);
+        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 13]);
+    }
+
+    #[test]
+    fn a_sleeping_call_with_delivery_held_or_bottom_halves_disabled_is_reported() {
+        let start = here();
+        for section in [&DELIVERY, &BOTTOM_HALVES] {
+            let _held = section.acquire(0);
+            drop(Mutex::new(()).lock());
+        }
+        let reports = found(Rule::Sleep, start, here());
+        assert_eq!(reports.len(), 1, "one pair of places: {reports:?}");
+        let _disabled = BOTTOM_HALVES.acquire(0);
+        WaitQueue::new().wait_until(|| true);
+        let reports = found(Rule::Sleep, start, here());
+        assert!(reports[1].to_string().contains("disabled bottom halves"), "{}", reports[1]);
+    }
+
+    #[test]
+    fn a_section_lasts_as_long_as_one_of_its_holds_in_whatever_order_they_end() {
+        let start = here();
+        let lock = SpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.lock());
+        }
+        let (outer, inner) = (DELIVERY.acquire(0), DELIVERY.acquire(0));
+        drop(outer);
+        drop(lock.lock());
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        drop(inner);
+        drop(lock.lock());
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
     }
 
     #[test]
