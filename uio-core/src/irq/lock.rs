@@ -11,7 +11,7 @@
 //! - [`SpinLock::lock_irqsave`], the C way: one lock, taken plainly in the handler, where delivery is held
 //!   anyway, and with `lock_irqsave` elsewhere. Whoever forgets is found by the
 //!   [checker](crate::sync::lockdep), in debug builds. [`RwSpinLock`] has the forms too; if handlers only read,
-//!   others may read plainly, and only writers hold delivery.
+//!   others may read plainly, and only writers hold delivery. So it is with [`SeqLock`], whose readers never do.
 //! - [`SpinLockIrq`], the way of Rust-for-Linux: the type has no other form, so that nobody can forget.
 //!
 //! Both hold delivery first and then lock, and unlock first and then release the hold. The methods stand here
@@ -24,7 +24,9 @@ use std::ops::{Deref, DerefMut};
 
 use super::hold::{DeliveryHeldGuard, hold_delivery};
 use crate::sync::facade::const_fn;
-use crate::sync::{RwSpinLock, RwSpinLockReadGuard, RwSpinLockWriteGuard, SpinLock, SpinLockGuard};
+use crate::sync::{
+    Plain, RwSpinLock, RwSpinLockReadGuard, RwSpinLockWriteGuard, SeqLock, SpinLock, SpinLockGuard,
+};
 
 /// A lock, and delivery held around it. Unlocks, then lets delivery go on, when dropped: the kernel's
 /// `spin_unlock_irqrestore`.
@@ -69,6 +71,31 @@ impl<T> RwSpinLock<T> {
     pub fn write_irqsave(&self) -> IrqSaveGuard<RwSpinLockWriteGuard<'_, T>> {
         let held = hold_delivery();
         IrqSaveGuard { lock: self.write(), _held: held }
+    }
+}
+
+impl<T: Plain> SeqLock<T> {
+    /// Holds delivery, then writes: for data that a top half reads or writes too.
+    #[track_caller]
+    #[doc(alias("write_seqlock_irqsave", "write_seqlock_irq"))]
+    pub fn write_irqsave(&self, data: T) {
+        let _held = hold_delivery();
+        self.write(data);
+    }
+
+    /// Holds delivery, then changes the data by `change`, which sees what is there.
+    #[track_caller]
+    pub fn update_irqsave(&self, change: impl FnOnce(&mut T)) {
+        let _held = hold_delivery();
+        self.update(change);
+    }
+
+    /// Holds delivery, then copies the data under the writers' lock.
+    #[track_caller]
+    #[doc(alias = "read_seqlock_excl_irqsave")]
+    pub fn read_locked_irqsave(&self) -> T {
+        let _held = hold_delivery();
+        self.read_locked()
     }
 }
 

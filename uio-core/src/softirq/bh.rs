@@ -28,7 +28,9 @@ use super::attach::Softirqs;
 use super::engine::Engine;
 use crate::sync::context;
 use crate::sync::lockdep::{self, Key, Kind};
-use crate::sync::{RwSpinLock, RwSpinLockReadGuard, RwSpinLockWriteGuard, SpinLock, SpinLockGuard};
+use crate::sync::{
+    Plain, RwSpinLock, RwSpinLockReadGuard, RwSpinLockWriteGuard, SeqLock, SpinLock, SpinLockGuard,
+};
 
 /// How often the disabler looks before it sleeps: most softirqs are shorter than a wake-up.
 const SPINS: usize = 200;
@@ -202,6 +204,43 @@ impl<T> RwSpinLock<T> {
     pub fn write_bh(&self) -> BhGuard<'_, RwSpinLockWriteGuard<'_, T>> {
         let disabled = bh_disable();
         BhGuard { lock: self.write(), _disabled: disabled }
+    }
+}
+
+impl<T: Plain> SeqLock<T> {
+    /// Disables bottom halves, then writes: for data that a bottom half reads or writes too. Not in a top half.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    #[doc(alias = "write_seqlock_bh")]
+    pub fn write_bh(&self, data: T) {
+        let _disabled = bh_disable();
+        self.write(data);
+    }
+
+    /// Disables bottom halves, then changes the data by `change`, which sees what is there. Not in a top half.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    pub fn update_bh(&self, change: impl FnOnce(&mut T)) {
+        let _disabled = bh_disable();
+        self.update(change);
+    }
+
+    /// Disables bottom halves, then copies the data under the writers' lock. Not in a top half.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    #[doc(alias = "read_seqlock_excl_bh")]
+    pub fn read_locked_bh(&self) -> T {
+        let _disabled = bh_disable();
+        self.read_locked()
     }
 }
 

@@ -58,7 +58,7 @@ use checker as active;
 #[cfg(any(not(debug_assertions), loom))]
 use off as active;
 
-pub(crate) use active::{Held, Key, check_bh_disable, check_sleep};
+pub(crate) use active::{Held, Key, check_bh_disable, check_sleep, check_trylock};
 
 /// What kind of lock a [`Key`] is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

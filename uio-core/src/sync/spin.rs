@@ -101,6 +101,11 @@ impl<T: ?Sized> SpinLock<T> {
         Some(SpinLockGuard { data, _held: self.key.acquired() })
     }
 
+    /// What the checker knows it by.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// The data, without a lock: nobody else can have it.
     pub fn get_mut(&mut self) -> &mut T {
         unpoisoned(self.data.get_mut())
@@ -140,7 +145,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for SpinLockGuard<'_, T> {
     }
 }
 
-/// A spin lock that many may read at a time. Writers that wait go before readers that come later.
+/// A spin lock that many may read at a time. While a writer waits for readers, no more of them come in.
 ///
 /// A reader must not take it again: a writer may have come between. (The kernel lets a reader do so in a top
 /// half that interrupted it; here the top half is another thread.)
@@ -172,6 +177,11 @@ impl<T> RwSpinLock<T> {
         pub fn new(data: T) -> Self {
             Self { key: Key::new(Kind::Spin), data: RwLock::new(data) }
         }
+    }
+
+    #[cfg(all(test, debug_assertions, not(loom)))]
+    pub(super) fn key(&self) -> &Key {
+        &self.key
     }
 
     /// Takes the lock for reading. May be called anywhere.

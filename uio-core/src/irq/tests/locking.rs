@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use super::*;
 use crate::sync::lockdep::{self, Report, Rule};
-use crate::sync::{Mutex as SleepingMutex, RwSpinLock, SpinLock};
+use crate::sync::{Mutex as SleepingMutex, RwSpinLock, SeqLock, SpinLock};
 
 #[track_caller]
 fn here() -> &'static Location<'static> {
@@ -172,6 +172,18 @@ fn read_lock_in_a_top_half_wants_irqsave_of_writers_alone() {
     let _dispatcher = in_top_half(move || drop(own.read()));
     drop(lock.read());
     drop(lock.write_irqsave());
+    assert!(found(Rule::Delivery, start).is_empty());
+}
+
+#[test]
+fn write_seqlock_irqsave_keeps_a_reader_in_a_top_half_from_waiting_for_the_writer() {
+    let start = here();
+    let lock = Arc::new(SeqLock::new(0_u32));
+    let own = Arc::clone(&lock);
+    let _dispatcher = in_top_half(move || assert_eq!(own.read(), 0));
+    lock.write_irqsave(1);
+    lock.update_irqsave(|data| *data += 1);
+    assert_eq!((lock.read(), lock.read_locked_irqsave()), (2, 2));
     assert!(found(Rule::Delivery, start).is_empty());
 }
 

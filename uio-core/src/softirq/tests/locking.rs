@@ -6,7 +6,7 @@ use std::panic::Location;
 use super::*;
 use crate::irq::hold_delivery;
 use crate::sync::lockdep::{self, Report, Rule};
-use crate::sync::{RwSpinLock, SpinLock};
+use crate::sync::{RwSpinLock, SeqLock, SpinLock};
 
 #[track_caller]
 fn here() -> &'static Location<'static> {
@@ -110,6 +110,18 @@ fn read_lock_in_a_tasklet_wants_bh_of_writers_alone() {
     drop(lock.read());
     drop(lock.write_bh());
     drop(lock.read_bh());
+    assert!(found(Rule::BottomHalves, start).is_empty());
+}
+
+#[test]
+fn write_seqlock_bh_keeps_a_reader_in_a_tasklet_from_waiting_for_the_writer() {
+    let start = here();
+    let lock = Arc::new(SeqLock::new(0_u32));
+    let own = Arc::clone(&lock);
+    let _dispatcher = in_tasklet(move || assert_eq!(own.read(), 0));
+    lock.write_bh(1);
+    lock.update_bh(|data| *data += 1);
+    assert_eq!((lock.read(), lock.read_locked_bh()), (2, 2));
     assert!(found(Rule::BottomHalves, start).is_empty());
 }
 

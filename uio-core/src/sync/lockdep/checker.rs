@@ -70,6 +70,14 @@ impl Key {
         self.enter(Taking { access: Access::Shared, ..WAITING }, Location::caller())
     }
 
+    /// What this lock protects is read without it, by one who waits as long as somebody writes. The lock is
+    /// not held then; and who interrupts such a reader makes it read again, and does not hold it up.
+    #[track_caller]
+    pub(crate) fn awaited(&self) {
+        let taking = Taking { access: Access::Shared, holds: false, ..WAITING };
+        drop(self.enter(taking, Location::caller()));
+    }
+
     /// The lock was taken by an attempt that did not wait.
     #[track_caller]
     pub(crate) fn acquired(&self) -> Held {
@@ -125,7 +133,7 @@ impl Key {
     }
 
     fn check_contexts(&self, holding: &Holding, taking: Taking) {
-        for context in contexts(taking.waits).into_iter().flatten() {
+        for context in contexts(taking).into_iter().flatten() {
             let usage = Usage { context, access: taking.access };
             // Relaxed: whoever misses the bit asks the graph once more. It stands for the subclass 0.
             let seen = taking.subclass == 0
@@ -143,21 +151,23 @@ struct Taking {
     subclass: u8,
     /// However long it takes; else it was an attempt.
     waits: bool,
+    /// Others may have to wait for it.
+    holds: bool,
     access: Access,
 }
 
-const WAITING: Taking = Taking { subclass: 0, waits: true, access: Access::Exclusive };
+const WAITING: Taking = Taking { subclass: 0, waits: true, holds: true, access: Access::Exclusive };
 
 /// In which contexts the calling thread takes a lock now.
-fn contexts(waits: bool) -> [Option<Context>; 2] {
+fn contexts(taking: Taking) -> [Option<Context>; 2] {
     let level = context::current_level();
-    let delivery_on = level != Level::HardIrq && !is_in(Kind::DeliveryHeld);
+    let delivery_on = taking.holds && level != Level::HardIrq && !is_in(Kind::DeliveryHeld);
     // Who holds delivery has, in the kernel, no softirq beside it.
     let bottom_halves_on =
         level == Level::Task && delivery_on && !is_in(Kind::BottomHalvesDisabled);
     let inside = match level {
         // An attempt cannot spin for ever.
-        _ if !waits => None,
+        _ if !taking.waits => None,
         Level::HardIrq => Some(Context::TopHalf),
         Level::Softirq => Some(Context::BottomHalf),
         Level::Task => None,
@@ -213,7 +223,13 @@ pub(crate) fn check_sleep() {
     check_sleep_at(Location::caller());
 }
 
-fn check_sleep_at(place: &'static Location<'static>) {
+/// The caller tries a mutex: it does not wait, and yet only a thread may.
+#[track_caller]
+pub(crate) fn check_trylock() {
+    check_level_at(Location::caller());
+}
+
+fn check_level_at(place: &'static Location<'static>) {
     let level = context::current_level();
     if level != Level::Task {
         let entered = context::entered_at().unwrap_or(place);
@@ -221,6 +237,10 @@ fn check_sleep_at(place: &'static Location<'static>) {
             format!("sleeping lock or call at {place} in {level:?} context (entered at {entered})");
         publish(graph().found(Rule::Sleep, [place, entered], text));
     }
+}
+
+fn check_sleep_at(place: &'static Location<'static>) {
+    check_level_at(place);
     for held in holdings(|held| held.kind != Kind::Sleep) {
         let what = held.kind.section().unwrap_or("a spin lock");
         let text =

@@ -27,6 +27,9 @@ impl Key {
     }
 
     #[inline(always)]
+    pub(crate) fn awaited(&self) {}
+
+    #[inline(always)]
     pub(crate) fn acquired(&self) -> Held {
         Held
     }
@@ -39,6 +42,9 @@ impl Key {
 
 #[inline(always)]
 pub(crate) fn check_sleep() {}
+
+#[inline(always)]
+pub(crate) fn check_trylock() {}
 
 #[inline(always)]
 pub(crate) fn check_bh_disable() {}

@@ -24,7 +24,7 @@ mod rules {
     use std::thread;
 
     use super::super::super::context::{Level, enter};
-    use super::super::super::{Semaphore, WaitQueue, rcu};
+    use super::super::super::{Semaphore, SeqLock, WaitQueue, rcu};
     use super::super::*;
     use super::*;
 
@@ -173,10 +173,84 @@ mod rules {
     #[test]
     fn an_attempt_at_a_lock_that_may_sleep_is_no_sleep() {
         let start = here();
-        let mutex = Mutex::new(());
+        let (spin, mutex, sem) = (SpinLock::new(()), Mutex::new(()), RwSemaphore::new(()));
+        {
+            let _spin = spin.lock();
+            drop((mutex.try_lock(), sem.try_read()));
+        }
         let _irq = enter(Level::HardIrq);
-        drop(mutex.try_lock());
+        drop((sem.try_read(), sem.try_write()));
         assert!(found(Rule::Sleep, start, here()).is_empty());
+    }
+
+    #[test]
+    fn mutex_trylock_in_a_top_half_or_a_bottom_half_is_reported() {
+        let start = here();
+        let mutex = Mutex::new(());
+        for level in [Level::HardIrq, Level::Softirq] {
+            let _level = enter(level);
+            drop(mutex.try_lock());
+        }
+        assert_eq!(found(Rule::Sleep, start, here()).len(), 1, "one pair of places");
+    }
+
+    #[test]
+    fn a_reader_that_takes_the_lock_as_a_writer_too_is_reported() {
+        let start = here();
+        let (lock, sem) = (RwSpinLock::new(()), RwSemaphore::new(()));
+        {
+            let _read = lock.read();
+            // To take it would be for ever.
+            drop(lock.key().acquire(0));
+        }
+        let _read = sem.read();
+        drop(sem.read());
+        assert_eq!(found(Rule::Recursion, start, here()).len(), 2);
+    }
+
+    #[test]
+    fn a_seqlock_read_in_a_top_half_wants_writers_that_hold_delivery() {
+        let start = here();
+        let lock = SeqLock::new(0_u32);
+        let top_half = || {
+            let _irq = enter(Level::HardIrq);
+            lock.read()
+        };
+        top_half();
+        {
+            let _held = DELIVERY.acquire(0);
+            lock.write(1);
+        }
+        assert_eq!((lock.read(), lock.try_read()), (1, Some(1)));
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        lock.write(2);
+        top_half();
+        let reports = found(Rule::Delivery, start, here());
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 13]);
+    }
+
+    #[test]
+    fn a_seqlock_written_in_a_top_half_is_read_with_delivery_on_and_written_with_it_held() {
+        let start = here();
+        let lock = SeqLock::new(0_u32);
+        {
+            let _irq = enter(Level::HardIrq);
+            lock.write(1);
+        }
+        assert_eq!(lock.read(), 1);
+        assert!(found(Rule::Delivery, start, here()).is_empty(), "the reader reads again");
+        lock.update(|data| *data += 1);
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
+    }
+
+    #[test]
+    fn a_seqlock_read_by_its_own_writer_is_reported() {
+        let start = here();
+        let lock = SeqLock::new(0_u32);
+        // The data is not changed yet, so that the reader gets on here; it would not in the kernel.
+        lock.update(|data| *data = lock.read() + 1);
+        assert_eq!(found(Rule::Recursion, start, here()).len(), 1);
     }
 
     #[test]
