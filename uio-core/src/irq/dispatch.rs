@@ -87,6 +87,7 @@ impl Dispatcher {
     }
 
     /// Holds delivery on this dispatcher; see [`hold_delivery`](super::hold_delivery).
+    #[track_caller]
     pub fn hold_delivery(&self) -> DeliveryHeldGuard {
         DeliveryHeldGuard::on(Some(Arc::clone(&self.shared)))
     }

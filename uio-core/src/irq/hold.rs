@@ -41,6 +41,7 @@ use super::dispatch::Shared;
 use crate::sync::WaitQueue;
 use crate::sync::context::{self, Level, LevelGuard};
 use crate::sync::facade::atomic::{AtomicU32, Ordering};
+use crate::sync::lockdep::{self, Key, Kind};
 
 const DELIVERING: u32 = 1 << 31;
 
@@ -66,7 +67,7 @@ impl Hold {
     /// Waits until nothing is held, and keeps holders waiting until the guard is dropped. Dispatcher only.
     pub(super) fn deliver(&self) -> Delivering<'_> {
         while !self.try_deliver() {
-            self.released.wait_until(|| self.word.load(Ordering::SeqCst) == 0);
+            self.released.wait_until_unchecked(|| self.word.load(Ordering::SeqCst) == 0);
         }
         Delivering(self)
     }
@@ -89,9 +90,8 @@ impl Hold {
         }) {
             return;
         }
-        // A bounded wait for a handler, which may not sleep: a spin in the kernel, legal anywhere.
-        let _context = context::enter(Level::Task);
-        self.done.wait_until(over);
+        // A bounded wait for a handler, which may not sleep.
+        self.done.wait_until_unchecked(over);
     }
 
     fn release(&self) {
@@ -132,8 +132,13 @@ pub(super) fn announce(dispatcher: &Arc<Shared>) {
     all.push(Arc::downgrade(dispatcher));
 }
 
+/// Whether the calling thread is one of any dispatcher's.
+pub(crate) fn belongs() -> bool {
+    CURRENT.with_borrow(|current| current.strong_count() > 0)
+}
+
 /// Whether the calling thread is one of `dispatcher`'s.
-fn belongs_to(dispatcher: &Weak<Shared>) -> bool {
+pub(crate) fn belongs_to(dispatcher: &Weak<Shared>) -> bool {
     CURRENT.with_borrow(|current| current.strong_count() > 0 && current.ptr_eq(dispatcher))
 }
 
@@ -153,7 +158,9 @@ pub(crate) fn may_wait_for(dispatcher: &Weak<Shared>) -> Option<LevelGuard> {
 ///
 /// `local_irq_save` is about the processor that the caller runs on. Here that is the dispatcher that the
 /// caller belongs to (its own thread, its `ksoftirqd`); a thread that belongs to none holds all of them. What
-/// is held must be short, and must not wait for anything that a handler does. Softirqs are not held.
+/// is held must be short, and must not wait for anything that a handler does. Softirqs are not held. In debug
+/// builds the [checker](crate::sync::lockdep) knows that delivery is held, and reports whoever sleeps then.
+#[track_caller]
 #[doc(alias = "local_irq_save")]
 #[doc(alias = "local_irq_disable")]
 pub fn hold_delivery() -> DeliveryHeldGuard {
@@ -186,21 +193,28 @@ impl Held {
 #[must_use = "delivery goes on when the guard is dropped"]
 pub struct DeliveryHeldGuard {
     held: Held,
+    _section: lockdep::Held,
     thread_bound: PhantomData<*const ()>,
 }
 
+/// What the lock checker knows holds by.
+static SECTION: Key = Key::new(Kind::DeliveryHeld);
+
 impl DeliveryHeldGuard {
+    #[track_caller]
     pub(super) fn on(dispatcher: Option<Arc<Shared>>) -> Self {
         Self::new(Held::One(dispatcher))
     }
 
+    #[track_caller]
     fn new(held: Held) -> Self {
+        let section = SECTION.acquire(0);
         held.each(|dispatcher| {
             if dispatcher.hold.count() && !dispatcher.is_current_thread() {
                 dispatcher.hold.wait_for_delivery();
             }
         });
-        Self { held, thread_bound: PhantomData }
+        Self { held, _section: section, thread_bound: PhantomData }
     }
 }
 

@@ -143,6 +143,7 @@ impl IrqLine {
     }
 
     /// Holds delivery on the dispatcher that serves this line; see [`hold_delivery`](super::hold_delivery).
+    #[track_caller]
     pub fn hold_delivery(&self) -> DeliveryHeldGuard {
         DeliveryHeldGuard::on(self.line.dispatcher())
     }

@@ -29,7 +29,7 @@
 //!
 //! Handlers run at [`Level::HardIrq`], softirqs and tasklets at [`Level::Softirq`], thread functions and all
 //! others at [`Level::Task`]. A call that sleeps says [`might_sleep`] and is caught in debug builds.
-//! [`hold_delivery`] and [`SpinLockIrq`] keep handlers from starting.
+//! [`hold_delivery`], `SpinLock::lock_irqsave` and [`SpinLockIrq`] keep handlers from starting.
 //!
 //! The path allocates nothing, takes no lock and does not log; `tests/interrupt_cost.rs` counts.
 //!
@@ -43,7 +43,7 @@ mod flow;
 mod handler;
 pub(crate) mod hold;
 mod line;
-pub(crate) mod lock;
+mod lock;
 mod registration;
 mod spurious;
 mod state;
@@ -61,7 +61,7 @@ pub use dispatch::{AfterHook, Dispatcher};
 pub use handler::{Flags, Handler, IrqReturn, ThreadedHandler, ThreadedIrqReturn};
 pub use hold::{DeliveryHeldGuard, hold_delivery};
 pub use line::{IrqLine, LineSource};
-pub use lock::{SpinLockIrq, SpinLockIrqGuard};
+pub use lock::{IrqSaveGuard, SpinLockIrq, SpinLockIrqGuard};
 pub use registration::Registration;
 pub use stats::LineStats;
 pub(crate) use stats::bump;

@@ -6,6 +6,7 @@ mod chain;
 mod contexts;
 mod disable;
 mod hold;
+mod locking;
 mod spurious;
 mod storm;
 mod threaded;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use nix::errno::Errno;
 
-use super::bh::BhDisabledGuard;
+use super::bh::{self, BhDisabledGuard};
 use super::engine::{Engine, MAX_TASKLETS};
 use super::stats::SoftirqStats;
 use super::tasklet::Inner;
@@ -38,6 +38,7 @@ impl Softirqs {
     /// and comes back by itself.
     pub fn attach(dispatcher: &Dispatcher) -> Arc<Self> {
         let engine = Arc::new(Engine::new(dispatcher.shared()));
+        bh::announce(&engine);
         let own = Arc::clone(&engine);
         let name = format!("ksoftirqd/{}", engine.number);
         let daemon = thread::spawn(&name, &ThreadOptions::default(), move || own.daemon());
@@ -94,10 +95,15 @@ impl Softirqs {
     }
 
     /// Keeps softirqs from starting on this dispatcher until the guard is dropped, and waits for those that
-    /// run, unless called from one. Nests. What is raised meanwhile runs afterwards.
-    #[doc(alias = "local_bh_disable")]
+    /// run, unless called from one. Nests. What is raised meanwhile runs afterwards. Not in a top half. In debug
+    /// builds the [checker](crate::sync::lockdep) knows that they are disabled, and reports whoever sleeps then.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
     pub fn bh_disable(&self) -> BhDisabledGuard<'_> {
-        BhDisabledGuard::new(&self.engine)
+        BhDisabledGuard::of(&self.engine)
     }
 
     /// What they have done so far.

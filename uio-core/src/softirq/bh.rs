@@ -1,35 +1,130 @@
-//! Keeping softirqs away: [`BhDisabledGuard`] and [`SpinLockBh`]. The kernel's `local_bh_disable` and
-//! `spin_lock_bh`.
+//! Keeping softirqs away: [`bh_disable`], and the spin locks for what a softirq and a thread share. The kernel's
+//! `local_bh_disable` and `spin_lock_bh`.
 //!
-//! Built on `std::sync::Mutex` whose `try_lock` is spun on, until `sync::SpinLock` takes its place.
+//! What a softirq or a tasklet locks is locked elsewhere with bottom halves disabled, or with delivery held if a
+//! top half locks it too (`SpinLock::lock_irqsave`). A softirq then never waits for a holder that the scheduler
+//! has put to sleep; in the kernel it would wait for ever. There are two ways to keep the rule:
+//!
+//! - [`SpinLock::lock_bh`], the C way: one lock, taken plainly in the softirq, and with `lock_bh` elsewhere.
+//!   Whoever forgets is found by the [checker](crate::sync::lockdep), in debug builds.
+//! - [`SpinLockBh`]: the type has no other form, and disables the softirqs of one dispatcher, which it was made
+//!   for.
+//!
+//! # What differs from the kernel
+//!
+//! `local_bh_disable` is about the processor that the caller runs on. Here that is the dispatcher that the
+//! caller belongs to (its own thread, its `ksoftirqd`); a thread that belongs to none disables the softirqs of
+//! all dispatchers. Timers, which run beside softirqs and not as one of them, are not kept away: the lock is
+//! what keeps them out.
+//!
+//! Mirrors `include/linux/bottom_half.h`, `include/linux/spinlock.h`.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::attach::Softirqs;
 use super::engine::Engine;
-use crate::irq::lock::spin;
-use crate::sync::context::{self, Level};
+use crate::sync::context;
+use crate::sync::lockdep::{self, Key, Kind};
+use crate::sync::{
+    Plain, RwSpinLock, RwSpinLockReadGuard, RwSpinLockWriteGuard, SeqLock, SpinLock, SpinLockGuard,
+};
 
 /// How often the disabler looks before it sleeps: most softirqs are shorter than a wake-up.
 const SPINS: usize = 200;
+
+/// The softirqs of every dispatcher, for threads that belong to none.
+static ENGINES: Mutex<Vec<Weak<Engine>>> = Mutex::new(Vec::new());
+
+/// What the lock checker knows disabled bottom halves by.
+static SECTION: Key = Key::new(Kind::BottomHalvesDisabled);
+
+/// Says that there are more softirqs.
+pub(super) fn announce(engine: &Arc<Engine>) {
+    let mut all = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|known| known.strong_count() > 0);
+    all.push(Arc::downgrade(engine));
+}
+
+/// Keeps softirqs from starting until the guard is dropped, and waits for those that run, unless called from
+/// one. Nests. What is raised meanwhile runs afterwards.
+///
+/// These are the softirqs of the dispatcher that the caller belongs to; a thread that belongs to none disables
+/// those of all. [`Softirqs::bh_disable`] names them.
+///
+/// # Panics
+///
+/// In debug builds, in a top half: it may have interrupted a softirq, and would wait for it.
+#[track_caller]
+#[doc(alias("local_bh_disable", "local_bh_enable"))]
+pub fn bh_disable() -> BhDisabledGuard<'static> {
+    BhDisabledGuard::new(local())
+}
+
+/// The softirqs that are the caller's own, or all.
+fn local() -> Disabled<'static> {
+    if Engine::any_runs_here() {
+        return Disabled::None;
+    }
+    let all = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut live = all.iter().filter_map(Weak::upgrade);
+    if crate::irq::hold::belongs() {
+        return live.find(|engine| engine.is_local()).map_or(Disabled::None, Disabled::Own);
+    }
+    Disabled::All(live.collect())
+}
+
+/// Whose softirqs are disabled.
+enum Disabled<'a> {
+    /// The caller is a softirq, and none of its own dispatcher runs beside it.
+    None,
+    Named(&'a Engine),
+    Own(Arc<Engine>),
+    All(Vec<Arc<Engine>>),
+}
+
+impl Disabled<'_> {
+    fn each(&self, f: impl FnMut(&Engine)) {
+        match self {
+            Self::None => {}
+            Self::Named(engine) => std::iter::once(*engine).for_each(f),
+            Self::Own(engine) => std::iter::once(&**engine).for_each(f),
+            Self::All(all) => all.iter().map(|engine| &**engine).for_each(f),
+        }
+    }
+}
 
 /// Lets softirqs run again when dropped; those that were raised meanwhile run then, on their dispatcher (the
 /// kernel's `local_bh_enable` runs them on the spot). Bound to its thread.
 #[must_use = "softirqs run again when the guard is dropped"]
 pub struct BhDisabledGuard<'a> {
-    engine: &'a Engine,
+    disabled: Disabled<'a>,
+    _section: lockdep::Held,
     thread_bound: PhantomData<*const ()>,
 }
 
 impl<'a> BhDisabledGuard<'a> {
-    pub(super) fn new(engine: &'a Engine) -> Self {
-        if engine.gate.disable() && !engine.runs_here() {
-            wait_for_the_running(engine);
-        }
-        Self { engine, thread_bound: PhantomData }
+    #[track_caller]
+    pub(super) fn of(engine: &'a Engine) -> Self {
+        Self::new(Disabled::Named(engine))
+    }
+
+    #[track_caller]
+    fn new(disabled: Disabled<'a>) -> Self {
+        debug_assert!(
+            !context::in_hardirq(),
+            "bottom halves are disabled in a top half: a bug of the driver"
+        );
+        lockdep::check_bh_disable();
+        let section = SECTION.acquire(0);
+        disabled.each(|engine| {
+            if engine.gate.disable() && !engine.runs_here() {
+                wait_for_the_running(engine);
+            }
+        });
+        Self { disabled, _section: section, thread_bound: PhantomData }
     }
 }
 
@@ -40,15 +135,166 @@ fn wait_for_the_running(engine: &Engine) {
         over()
     });
     if !spun {
-        // A bounded wait for a softirq, which may not sleep: legal anywhere.
-        let _context = context::enter(Level::Task);
-        engine.idle.wait_until(over);
+        // A bounded wait for a softirq, which may not sleep.
+        engine.idle.wait_until_unchecked(over);
     }
 }
 
 impl Drop for BhDisabledGuard<'_> {
     fn drop(&mut self) {
-        self.engine.follow(self.engine.gate.enable());
+        self.disabled.each(|engine| engine.follow(engine.gate.enable()));
+    }
+}
+
+/// A lock, and bottom halves disabled around it. Unlocks, then lets softirqs run again, when dropped: the
+/// kernel's `spin_unlock_bh`.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct BhGuard<'a, G> {
+    // Dropped in this order.
+    lock: G,
+    _disabled: BhDisabledGuard<'a>,
+}
+
+impl<T: ?Sized> SpinLock<T> {
+    /// Disables bottom halves ([`bh_disable`]), then takes the lock. Not in a top half, nor with delivery held.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    #[doc(alias = "spin_lock_bh")]
+    pub fn lock_bh(&self) -> BhGuard<'_, SpinLockGuard<'_, T>> {
+        let disabled = bh_disable();
+        BhGuard { lock: self.lock(), _disabled: disabled }
+    }
+
+    /// As [`lock_bh`](Self::lock_bh), if the lock is free.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    #[doc(alias = "spin_trylock_bh")]
+    pub fn try_lock_bh(&self) -> Option<BhGuard<'_, SpinLockGuard<'_, T>>> {
+        let disabled = bh_disable();
+        Some(BhGuard { lock: self.try_lock()?, _disabled: disabled })
+    }
+}
+
+impl<T> RwSpinLock<T> {
+    /// Disables bottom halves ([`bh_disable`]), then takes the lock for reading. Not in a top half.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    #[doc(alias = "read_lock_bh")]
+    pub fn read_bh(&self) -> BhGuard<'_, RwSpinLockReadGuard<'_, T>> {
+        let disabled = bh_disable();
+        BhGuard { lock: self.read(), _disabled: disabled }
+    }
+
+    /// Disables bottom halves ([`bh_disable`]), then takes the lock for writing. Not in a top half.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    #[doc(alias = "write_lock_bh")]
+    pub fn write_bh(&self) -> BhGuard<'_, RwSpinLockWriteGuard<'_, T>> {
+        let disabled = bh_disable();
+        BhGuard { lock: self.write(), _disabled: disabled }
+    }
+}
+
+impl<T: Plain> SeqLock<T> {
+    /// Disables bottom halves, then writes: for data that a bottom half reads or writes too. Not in a top half.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    #[doc(alias = "write_seqlock_bh")]
+    pub fn write_bh(&self, data: T) {
+        let _disabled = bh_disable();
+        self.write(data);
+    }
+
+    /// Disables bottom halves, then changes the data by `change`, which sees what is there. Not in a top half.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    pub fn update_bh(&self, change: impl FnOnce(&mut T)) {
+        let _disabled = bh_disable();
+        self.update(change);
+    }
+
+    /// Disables bottom halves, then copies the data under the writers' lock. Not in a top half.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    #[doc(alias = "read_seqlock_excl_bh")]
+    pub fn read_locked_bh(&self) -> T {
+        let _disabled = bh_disable();
+        self.read_locked()
+    }
+}
+
+/// A spin lock that is always taken with the softirqs of one dispatcher disabled: for what a softirq and a thread
+/// share. What a top half locks too needs a [`SpinLockIrq`](crate::irq::SpinLockIrq).
+pub struct SpinLockBh<T> {
+    softirqs: Arc<Softirqs>,
+    lock: SpinLock<T>,
+}
+
+/// Access to what a [`SpinLockBh`] protects, until it is dropped.
+pub type SpinLockBhGuard<'a, T> = BhGuard<'a, SpinLockGuard<'a, T>>;
+
+impl<T> SpinLockBh<T> {
+    /// An unlocked lock for what is shared with the bottom halves of `softirqs`.
+    #[track_caller]
+    pub fn new(softirqs: &Arc<Softirqs>, value: T) -> Self {
+        Self { softirqs: Arc::clone(softirqs), lock: SpinLock::new(value) }
+    }
+
+    /// Disables softirqs, then locks. Not in a top half, nor with delivery held.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    pub fn lock(&self) -> SpinLockBhGuard<'_, T> {
+        let disabled = self.softirqs.bh_disable();
+        BhGuard { lock: self.lock.lock(), _disabled: disabled }
+    }
+
+    /// As [`lock`](Self::lock), if nobody has it.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, in a top half.
+    #[track_caller]
+    pub fn try_lock(&self) -> Option<SpinLockBhGuard<'_, T>> {
+        let disabled = self.softirqs.bh_disable();
+        Some(BhGuard { lock: self.lock.try_lock()?, _disabled: disabled })
+    }
+}
+
+impl<G: Deref> Deref for BhGuard<'_, G> {
+    type Target = G::Target;
+
+    fn deref(&self) -> &G::Target {
+        &self.lock
+    }
+}
+
+impl<G: DerefMut> DerefMut for BhGuard<'_, G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        &mut self.lock
     }
 }
 
@@ -58,64 +304,14 @@ impl fmt::Debug for BhDisabledGuard<'_> {
     }
 }
 
-/// A lock for what a softirq and a thread share: its holder keeps softirqs away, so that none of them spins
-/// for a holder that the scheduler has put to sleep. What a top half locks too needs a
-/// [`SpinLockIrq`](crate::irq::SpinLockIrq).
-pub struct SpinLockBh<T> {
-    softirqs: Arc<Softirqs>,
-    value: Mutex<T>,
-}
-
-impl<T> SpinLockBh<T> {
-    /// An unlocked lock for what is shared with the bottom halves of `softirqs`.
-    pub fn new(softirqs: &Arc<Softirqs>, value: T) -> Self {
-        Self { softirqs: Arc::clone(softirqs), value: Mutex::new(value) }
-    }
-
-    /// Keeps softirqs away, then locks. Not in a top half, which may have interrupted a softirq: that is a bug
-    /// that debug builds catch.
-    ///
-    /// # Panics
-    ///
-    /// In debug builds, in a top half.
-    #[doc(alias = "spin_lock_bh")]
-    pub fn lock(&self) -> SpinLockBhGuard<'_, T> {
-        debug_assert!(!context::in_hardirq(), "spin_lock_bh in a top half: a bug of the driver");
-        let disabled = self.softirqs.bh_disable();
-        SpinLockBhGuard { value: spin(&self.value), _disabled: disabled }
-    }
-}
-
-/// Unlocks, then lets softirqs run again, when dropped. The kernel's `spin_unlock_bh`.
-#[must_use = "the lock is released when the guard is dropped"]
-pub struct SpinLockBhGuard<'a, T> {
-    // Dropped in this order.
-    value: MutexGuard<'a, T>,
-    _disabled: BhDisabledGuard<'a>,
-}
-
-impl<T> Deref for SpinLockBhGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
-impl<T> DerefMut for SpinLockBhGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.value
-    }
-}
-
 impl<T: fmt::Debug> fmt::Debug for SpinLockBh<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SpinLockBh").field(&self.value).finish()
+        f.debug_tuple("SpinLockBh").field(&self.lock).finish()
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for SpinLockBhGuard<'_, T> {
+impl<G: fmt::Debug> fmt::Debug for BhGuard<'_, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
+        self.lock.fmt(f)
     }
 }

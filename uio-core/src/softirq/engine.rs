@@ -117,6 +117,16 @@ impl Engine {
         std::ptr::eq(RUNS.get(), self)
     }
 
+    /// Whether this thread runs softirqs now, whosoever.
+    pub(super) fn any_runs_here() -> bool {
+        !RUNS.get().is_null()
+    }
+
+    /// Whether the calling thread belongs to the dispatcher whose softirqs these are.
+    pub(super) fn is_local(&self) -> bool {
+        hold::belongs_to(&self.dispatcher)
+    }
+
     /// Whether the caller is the dispatcher or runs its softirqs: it cannot wait for them.
     pub(super) fn is_own_thread(&self) -> bool {
         self.runs_here()

@@ -15,8 +15,9 @@
 //! rounds or 2 ms (`MAX_SOFTIRQ_RESTART` and `MAX_SOFTIRQ_TIME` of `kernel/softirq.c`) `ksoftirqd` takes
 //! over, until nothing is pending: so a driver whose bottom half never ends cannot keep the dispatcher from
 //! its lines. Bottom halves of one dispatcher never run beside each other, those of two may; **beside a top
-//! half they may run**, as on a machine with more than one processor: what both touch wants an atomic or an
-//! [`irq::SpinLockIrq`](crate::irq::SpinLockIrq).
+//! half they may run**, as on a machine with more than one processor: what both touch wants an atomic or a
+//! [`SpinLock`](crate::sync::SpinLock), taken with `lock_irqsave` in the bottom half. What a bottom half and a
+//! thread touch, the thread takes with `lock_bh`.
 //!
 //! From top half to tasklet there is no thread hop, no allocation and no system call.
 
@@ -30,7 +31,7 @@ mod tasklet;
 mod vector;
 
 pub use attach::Softirqs;
-pub use bh::{BhDisabledGuard, SpinLockBh, SpinLockBhGuard};
+pub use bh::{BhDisabledGuard, BhGuard, SpinLockBh, SpinLockBhGuard, bh_disable};
 pub use napi::{Napi, NapiStats, POLL_WEIGHT, Poll, ROUND_BUDGET};
 pub use stats::{SoftirqStats, VectorStats};
 pub use tasklet::Tasklet;

@@ -1,5 +1,7 @@
 //! A test per rule of `kernel/softirq.c`.
 
+mod locking;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;

@@ -21,19 +21,25 @@
 //! | [`Rule::Recursion`] | a thread takes a lock while it holds one of the same class and subclass |
 //! | [`Rule::Sleep`] | a sleeping lock or call in a top half, in a bottom half, under a spin lock or under RCU |
 //! | [`Rule::Delivery`] | a spin lock is taken in a top half, and elsewhere with delivery on |
+//! | [`Rule::BottomHalves`] | a spin lock is taken in a bottom half, and elsewhere with bottom halves on |
 //!
-//! The last one is about moving a driver into the kernel: there the top half would spin for ever on the lock
-//! of the thread that it interrupted. Here it is another thread, and would be late. `SpinLockIrq` holds
-//! delivery and mends it.
+//! The last two are about moving a driver into the kernel: there the top half would spin for ever on the lock
+//! of the thread that it interrupted. Here it is another thread, and would be late. `SpinLock::lock_irqsave`
+//! holds delivery and mends it; where only bottom halves take the lock, so does `lock_bh`. As in the kernel,
+//! who holds delivery needs not disable bottom halves too; readers of a reader-writer lock are not at odds with
+//! readers; and an attempt in a top half cannot spin.
+//!
+//! A thread is in a **section** while it holds delivery, has bottom halves disabled, or reads under RCU. A
+//! section has no order, and may not sleep.
 //!
 //! A report goes to the log (`tracing`, level error), is kept for [`reports`], and panics if the
 //! [policy](set_policy) says so, before the thread goes to sleep on what it cannot get.
 //!
 //! # What it does not do
 //!
-//! Semaphores are given by anybody and so have no order, as in the kernel; that they may sleep is checked. A
-//! softirq is no context of its own to [`Rule::Delivery`], and the kernel's rule on locks that are taken
-//! *under* one of a top half's is not applied.
+//! Semaphores are given by anybody and so have no order, as in the kernel; that they may sleep is checked. The
+//! kernel's rule on locks that are taken *under* one of a top half's is not applied. It is not asked whose
+//! delivery is held: whoever holds that of one dispatcher counts as holding it.
 //!
 //! Mirrors `kernel/locking/lockdep.c` and `Documentation/locking/lockdep-design.rst`.
 
@@ -52,7 +58,7 @@ use checker as active;
 #[cfg(any(not(debug_assertions), loom))]
 use off as active;
 
-pub(crate) use active::{Held, Key, check_sleep};
+pub(crate) use active::{Held, Key, check_bh_disable, check_sleep, check_trylock};
 
 /// What kind of lock a [`Key`] is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +67,12 @@ pub(crate) enum Kind {
     Spin,
     /// Taking it may sleep.
     Sleep,
-    /// A section that reads under RCU: no lock, but its holder may not sleep.
+    /// A section that reads under RCU: no lock, but its holder may not sleep. So are the next two.
     Rcu,
+    /// A section with the delivery of interrupts held.
+    DeliveryHeld,
+    /// A section with bottom halves disabled.
+    BottomHalvesDisabled,
 }
 
 /// What a [`Report`] is about. See the [module](self).
@@ -77,6 +87,9 @@ pub enum Rule {
     Sleep,
     /// A lock of a top half is taken with delivery on.
     Delivery,
+    /// A lock of a bottom half is taken with bottom halves on; or they are disabled, which may have to wait for
+    /// one, with delivery held.
+    BottomHalves,
 }
 
 /// One finding, with the two places that are at odds.
@@ -123,22 +136,6 @@ pub fn set_policy(policy: Policy) {
 /// All that was found so far, in order. In release builds, nothing.
 pub fn reports() -> Vec<Report> {
     active::reports()
-}
-
-/// Says that the calling thread holds the delivery of interrupts, or does so no more; returns what was said
-/// before. For those who hold delivery (`irq`), before they take a lock.
-#[cfg_attr(
-    any(not(test), not(debug_assertions), loom),
-    expect(dead_code, reason = "irq::hold_delivery is its caller")
-)]
-pub(crate) fn set_delivery_held(held: bool) -> bool {
-    active::set_delivery_held(held)
-}
-
-/// Whether the calling thread holds the delivery of interrupts. In release builds, always `false`.
-#[cfg_attr(any(not(debug_assertions), loom), expect(dead_code, reason = "only the checker asks"))]
-pub(crate) fn delivery_held() -> bool {
-    active::delivery_held()
 }
 
 #[cfg(all(test, not(loom)))]

@@ -1,5 +1,18 @@
 //! [`Mutex`]: the lock whose holder may sleep.
 //!
+//! # Vocabulary
+//!
+//! - **holder**: the thread that has the guard, and the only one that can release it.
+//! - **interruptible** waiter: one whose wait an [interrupt](super::Interrupt) ends, without the lock.
+//!
+//! ```text
+//!            lock, lock_interruptible, try_lock         lock, by another
+//!    free ─────────────────────────────────────▶ held ◀─────────────────── spinning for a moment, then asleep
+//!     ▲                                           │                          │ interrupted (lock_interruptible)
+//!     └───────────────────────────────────────────┘                          ▼
+//!                drop of the guard: wakes one that is asleep              Err(Interrupted)
+//! ```
+//!
 //! It is the mutex of `std`, which spins for a moment and then sleeps on a futex, with what that one lacks: a
 //! wait that an [interrupt](super::Interrupt) ends, the [checker](super::lockdep), and no poison. Those who wait
 //! interruptibly are exclusive waiters of a [`WaitQueue`]; whoever releases the lock wakes the first of them,
@@ -22,12 +35,31 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use super::facade::{self, attempted, const_fn, unpoisoned};
-use super::lockdep::{Held, Key, Kind};
+use super::lockdep::{Held, Key, Kind, check_trylock};
 use super::park::{Deadline, Sleep};
 use super::task::Interrupted;
 use super::wait::{WaitQueue, WaitResult};
 
-/// A lock whose holder may sleep. Only one thread holds it, only the holder releases it.
+/// A lock whose holder may sleep. Only one thread holds it, only the holder releases it, and only once; it cannot
+/// be freed or made anew while it is held. The types see to all of this:
+///
+/// ```compile_fail,E0277
+/// let mutex = uio_core::sync::Mutex::new(());
+/// let guard = mutex.lock();
+/// std::thread::scope(|scope| {
+///     scope.spawn(move || drop(guard));
+/// });
+/// ```
+///
+/// ```compile_fail,E0505
+/// let mutex = uio_core::sync::Mutex::new(());
+/// let guard = mutex.lock();
+/// drop(mutex);
+/// drop(guard);
+/// ```
+///
+/// A thread that takes it twice waits for itself, and a top or bottom half may not take it: these the
+/// [checker](super::lockdep) reports.
 #[doc(alias("mutex_init", "DEFINE_MUTEX"))]
 pub struct Mutex<T: ?Sized> {
     key: Key,
@@ -109,10 +141,11 @@ impl<T: ?Sized> Mutex<T> {
         }
     }
 
-    /// Takes the lock if it is free.
+    /// Takes the lock if it is free. Not in a top or bottom half, though it does not wait: the holder is a thread.
     #[track_caller]
     #[doc(alias = "mutex_trylock")]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        check_trylock();
         let data = attempted(self.data.try_lock())?;
         Some(self.guard(data, self.key.acquired()))
     }

@@ -1,5 +1,10 @@
 //! [`Semaphore`]: a number of things, taken and given back, by anybody.
 //!
+//! # Vocabulary
+//!
+//! - **count**: how many of the things are there to be taken.
+//! - **down**: to take one, asleep until there is one. **up**: to give one, be it taken before or not.
+//!
 //! ```text
 //!            down: count > 0                   down: count = 0
 //!   caller ───────────────────▶ has one ◀──┐  ───────────────────▶ waiting, in order of arrival
@@ -88,6 +93,7 @@ impl Semaphore {
 
     /// Takes one if there is one. Never sleeps; may be called anywhere. `true` if it took one (the kernel's
     /// says 0 then).
+    #[must_use = "whether it was taken"]
     pub fn down_trylock(&self) -> bool {
         let mut state = self.state.lock().unwrap();
         let taken = state.count > 0;

@@ -33,9 +33,10 @@
 //! assert_eq!(position.read(), Position { x: 2, y: 2 });
 //! ```
 //!
-//! Writers take a [`SpinLock`], so a top half may write only where the others hold delivery, and the
-//! [checker](super::lockdep) watches over it. Readers take nothing; one that finds a writer at work spins for a
-//! moment, and then yields, since the writer may have been preempted.
+//! Writers take a [`SpinLock`]. If a top half reads or writes, the others write with `write_irqsave` or
+//! `update_irqsave`, and with the `_bh` forms if a bottom half does; the [checker](super::lockdep) watches over
+//! it. Readers take nothing; one that finds a writer at work spins for a moment, and then yields, since the
+//! writer may have been preempted.
 //!
 //! Mirrors `include/linux/seqlock.h` (`Documentation/locking/seqlock.rst`).
 
@@ -83,8 +84,10 @@ impl<T: Plain> SeqLock<T> {
     }
 
     /// A copy of the data, of one moment. Takes no lock and keeps no writer waiting.
+    #[track_caller]
     #[doc(alias("read_seqbegin", "read_seqretry"))]
     pub fn read(&self) -> T {
+        self.writers.key().awaited();
         let mut spins = 0;
         loop {
             if let Some(data) = self.try_read() {

@@ -23,8 +23,15 @@
 //! # What differs from the kernel
 //!
 //! No preemption is switched off and the order of arrival is not kept. Priority is not inherited: a thread of
-//! higher priority that waits for the lock waits for a lower one's turn too. What `spin_lock_irqsave` adds is
-//! `irq::SpinLockIrq`, which holds delivery first and then takes one of these: a guard inside a guard.
+//! higher priority that waits for the lock waits for a lower one's turn too.
+//!
+//! # The `_irqsave` and `_bh` forms
+//!
+//! One lock is taken in several ways, as in the kernel: plainly in the top half that needs it, and with
+//! `SpinLock::lock_irqsave`, which holds delivery first, everywhere else; with `lock_bh` if nothing above a
+//! softirq takes it. They are methods of these types, and stand in `irq` and `softirq`, which know what is to
+//! be held; they return a guard around a guard. Which form is due, the [checker](super::lockdep) knows.
+//! `irq::SpinLockIrq` is a lock that has no other form.
 //!
 //! Mirrors `include/linux/spinlock.h`, `include/linux/rwlock.h`, `rust/kernel/sync/lock/spinlock.rs`.
 
@@ -94,6 +101,11 @@ impl<T: ?Sized> SpinLock<T> {
         Some(SpinLockGuard { data, _held: self.key.acquired() })
     }
 
+    /// What the checker knows it by.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// The data, without a lock: nobody else can have it.
     pub fn get_mut(&mut self) -> &mut T {
         unpoisoned(self.data.get_mut())
@@ -133,7 +145,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for SpinLockGuard<'_, T> {
     }
 }
 
-/// A spin lock that many may read at a time. Writers that wait go before readers that come later.
+/// A spin lock that many may read at a time. While a writer waits for readers, no more of them come in.
 ///
 /// A reader must not take it again: a writer may have come between. (The kernel lets a reader do so in a top
 /// half that interrupted it; here the top half is another thread.)
@@ -167,12 +179,17 @@ impl<T> RwSpinLock<T> {
         }
     }
 
+    #[cfg(all(test, debug_assertions, not(loom)))]
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// Takes the lock for reading. May be called anywhere.
     #[track_caller]
     #[inline]
     #[doc(alias = "read_lock")]
     pub fn read(&self) -> RwSpinLockReadGuard<'_, T> {
-        let held = self.key.acquire(0);
+        let held = self.key.acquire_shared();
         RwSpinLockReadGuard { data: unpoisoned(self.data.read()), _held: held }
     }
 
@@ -190,7 +207,7 @@ impl<T> RwSpinLock<T> {
     #[doc(alias = "read_trylock")]
     pub fn try_read(&self) -> Option<RwSpinLockReadGuard<'_, T>> {
         let data = attempted(self.data.try_read())?;
-        Some(RwSpinLockReadGuard { data, _held: self.key.acquired() })
+        Some(RwSpinLockReadGuard { data, _held: self.key.acquired_shared() })
     }
 
     /// Takes the lock for writing if nobody has it.

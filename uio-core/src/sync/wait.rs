@@ -138,6 +138,12 @@ impl WaitQueue {
         let _ready = self.wait(SHARED, Deadline::NEVER, condition);
     }
 
+    /// As [`wait_until`](Self::wait_until), for waits that are part of entering a section in which nothing may
+    /// sleep. They are short, and spins in the kernel; so they are legal anywhere, and nobody asks.
+    pub(crate) fn wait_until_unchecked(&self, condition: impl FnMut() -> bool) {
+        let _ready = self.wait(SHARED, Deadline::NEVER, condition);
+    }
+
     /// Sleeps until `condition` holds, or the thread is [interrupted](super::Interrupt). If both, it is done.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::graph::{Class, Graph, Usage};
+use super::graph::{Access, Class, Context, Graph, Usage};
 use super::{Kind, Policy, Report, Rule};
 use crate::sync::context::{self, Level};
 
@@ -20,7 +20,6 @@ static PANIC: AtomicU8 = AtomicU8::new(0);
 thread_local! {
     static HELD: RefCell<Vec<Holding>> = const { RefCell::new(Vec::new()) };
     static NEXT: Cell<u64> = const { Cell::new(1) };
-    static DELIVERY_HELD: Cell<bool> = const { Cell::new(false) };
     /// Set while a report is on its way: the log may take locks of its own.
     static REPORTING: Cell<bool> = const { Cell::new(false) };
 }
@@ -62,27 +61,48 @@ impl Key {
     /// reported before it happens.
     #[track_caller]
     pub(crate) fn acquire(&self, subclass: u8) -> Held {
-        self.enter(subclass, true, Location::caller())
+        self.enter(Taking { subclass, ..WAITING }, Location::caller())
+    }
+
+    /// As [`acquire`](Self::acquire), together with others who read.
+    #[track_caller]
+    pub(crate) fn acquire_shared(&self) -> Held {
+        self.enter(Taking { access: Access::Shared, ..WAITING }, Location::caller())
+    }
+
+    /// What this lock protects is read without it, by one who waits as long as somebody writes. The lock is
+    /// not held then; and who interrupts such a reader makes it read again, and does not hold it up.
+    #[track_caller]
+    pub(crate) fn awaited(&self) {
+        let taking = Taking { access: Access::Shared, holds: false, ..WAITING };
+        drop(self.enter(taking, Location::caller()));
     }
 
     /// The lock was taken by an attempt that did not wait.
     #[track_caller]
     pub(crate) fn acquired(&self) -> Held {
-        self.enter(0, false, Location::caller())
+        self.enter(Taking { waits: false, ..WAITING }, Location::caller())
     }
 
-    fn enter(&self, subclass: u8, waits: bool, place: &'static Location<'static>) -> Held {
+    /// As [`acquired`](Self::acquired), together with others who read.
+    #[track_caller]
+    pub(crate) fn acquired_shared(&self) -> Held {
+        let taking = Taking { waits: false, access: Access::Shared, ..WAITING };
+        self.enter(taking, Location::caller())
+    }
+
+    fn enter(&self, taking: Taking, place: &'static Location<'static>) -> Held {
         if REPORTING.try_with(Cell::get).unwrap_or(true) {
             return Held { id: 0, thread_bound: PhantomData };
         }
         let id = NEXT.replace(NEXT.get() + 1);
-        let holding = Holding { class: self.class(subclass), kind: self.kind, place, id };
-        if waits {
+        let holding = Holding { class: self.class(taking.subclass), kind: self.kind, place, id };
+        if taking.waits {
             self.check_place(&holding);
             check_order(&holding);
         }
         if self.kind == Kind::Spin {
-            self.check_delivery(&holding, waits);
+            self.check_contexts(&holding, taking);
         }
         // A thread that is past its last locals is not watched any more.
         let _ = HELD.try_with(|held| held.borrow_mut().push(holding));
@@ -90,7 +110,7 @@ impl Key {
     }
 
     fn class(&self, subclass: u8) -> Class {
-        if self.kind == Kind::Rcu {
+        if self.kind.section().is_some() {
             return Class::NONE;
         }
         // Relaxed: whoever finds zero asks the graph, which knows.
@@ -112,17 +132,65 @@ impl Key {
         }
     }
 
-    fn check_delivery(&self, holding: &Holding, waits: bool) {
-        let usage = match context::current_level() {
-            // An attempt cannot spin for ever.
-            Level::HardIrq if !waits => return,
-            Level::HardIrq => Usage::TopHalf,
-            _ if super::delivery_held() => return,
-            _ => Usage::DeliveryOn,
-        };
-        // Relaxed: whoever misses the bit asks the graph once more.
-        if self.seen.fetch_or(usage.bit(), Ordering::Relaxed) & usage.bit() == 0 {
-            publish(graph().used(holding.class, usage, holding.place));
+    fn check_contexts(&self, holding: &Holding, taking: Taking) {
+        for context in contexts(taking).into_iter().flatten() {
+            let usage = Usage { context, access: taking.access };
+            // Relaxed: whoever misses the bit asks the graph once more. It stands for the subclass 0.
+            let seen = taking.subclass == 0
+                && self.seen.fetch_or(usage.bit(), Ordering::Relaxed) & usage.bit() != 0;
+            if !seen {
+                publish(graph().used(holding.class, usage, holding.place));
+            }
+        }
+    }
+}
+
+/// How a lock is taken.
+#[derive(Debug, Clone, Copy)]
+struct Taking {
+    subclass: u8,
+    /// However long it takes; else it was an attempt.
+    waits: bool,
+    /// Others may have to wait for it.
+    holds: bool,
+    access: Access,
+}
+
+const WAITING: Taking = Taking { subclass: 0, waits: true, holds: true, access: Access::Exclusive };
+
+/// In which contexts the calling thread takes a lock now.
+fn contexts(taking: Taking) -> [Option<Context>; 2] {
+    let level = context::current_level();
+    let delivery_on = taking.holds && level != Level::HardIrq && !is_in(Kind::DeliveryHeld);
+    // Who holds delivery has, in the kernel, no softirq beside it.
+    let bottom_halves_on =
+        level == Level::Task && delivery_on && !is_in(Kind::BottomHalvesDisabled);
+    let inside = match level {
+        // An attempt cannot spin for ever.
+        _ if !taking.waits => None,
+        Level::HardIrq => Some(Context::TopHalf),
+        Level::Softirq => Some(Context::BottomHalf),
+        Level::Task => None,
+    };
+    let outside = bottom_halves_on.then_some(Context::BottomHalvesOn);
+    [inside.or(outside), delivery_on.then_some(Context::DeliveryOn)]
+}
+
+/// Whether the calling thread is in a section of this kind.
+fn is_in(section: Kind) -> bool {
+    let held =
+        |held: &RefCell<Vec<Holding>>| held.borrow().iter().any(|holding| holding.kind == section);
+    HELD.try_with(held).unwrap_or(false)
+}
+
+impl Kind {
+    /// What a section is called; none for a lock.
+    fn section(self) -> Option<&'static str> {
+        match self {
+            Self::Rcu => Some("rcu::read_lock"),
+            Self::DeliveryHeld => Some("held delivery"),
+            Self::BottomHalvesDisabled => Some("disabled bottom halves"),
+            Self::Spin | Self::Sleep => None,
         }
     }
 }
@@ -155,7 +223,13 @@ pub(crate) fn check_sleep() {
     check_sleep_at(Location::caller());
 }
 
-fn check_sleep_at(place: &'static Location<'static>) {
+/// The caller tries a mutex: it does not wait, and yet only a thread may.
+#[track_caller]
+pub(crate) fn check_trylock() {
+    check_level_at(Location::caller());
+}
+
+fn check_level_at(place: &'static Location<'static>) {
     let level = context::current_level();
     if level != Level::Task {
         let entered = context::entered_at().unwrap_or(place);
@@ -163,11 +237,29 @@ fn check_sleep_at(place: &'static Location<'static>) {
             format!("sleeping lock or call at {place} in {level:?} context (entered at {entered})");
         publish(graph().found(Rule::Sleep, [place, entered], text));
     }
+}
+
+fn check_sleep_at(place: &'static Location<'static>) {
+    check_level_at(place);
     for held in holdings(|held| held.kind != Kind::Sleep) {
-        let what = if held.kind == Kind::Rcu { "rcu::read_lock" } else { "a spin lock" };
+        let what = held.kind.section().unwrap_or("a spin lock");
         let text =
             format!("sleeping lock or call at {place} under {what} (taken at {})", held.place);
         publish(graph().found(Rule::Sleep, [place, held.place], text));
+    }
+}
+
+/// The caller is about to disable bottom halves, and to wait for one that runs: it may want a lock that is held
+/// with delivery. In the kernel enabling them again is the bug.
+#[track_caller]
+pub(crate) fn check_bh_disable() {
+    let place = Location::caller();
+    for held in holdings(|held| held.kind == Kind::DeliveryHeld) {
+        let text = format!(
+            "bottom halves are disabled at {place} with delivery held (since {}); disable them first",
+            held.place
+        );
+        publish(graph().found(Rule::BottomHalves, [place, held.place], text));
     }
 }
 
@@ -200,12 +292,4 @@ pub(super) fn set_policy(policy: Policy) {
 
 pub(super) fn reports() -> Vec<Report> {
     graph().reports().to_vec()
-}
-
-pub(super) fn set_delivery_held(held: bool) -> bool {
-    DELIVERY_HELD.replace(held)
-}
-
-pub(super) fn delivery_held() -> bool {
-    DELIVERY_HELD.get()
 }

@@ -36,23 +36,68 @@ impl Class {
 
 /// In which context a lock is taken, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Usage {
+pub(super) enum Context {
     TopHalf,
     DeliveryOn,
+    BottomHalf,
+    BottomHalvesOn,
+}
+
+/// How a lock is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Exclusive,
+    Shared,
+}
+
+/// How and where a lock is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) context: Context,
+    pub(super) access: Access,
 }
 
 impl Usage {
+    const COUNT: usize = 8;
+
+    const fn index(self) -> usize {
+        self.context as usize * 2 + self.access as usize
+    }
+
     pub(super) const fn bit(self) -> u8 {
-        1 << self as u8
+        1 << self.index()
     }
 }
+
+/// Two contexts in which one lock must not be taken, unless it is shared in both; what that is; what mends it.
+struct Odds {
+    inside: Context,
+    outside: Context,
+    rule: Rule,
+    words: [&'static str; 3],
+}
+
+const ODDS: [Odds; 2] = [
+    Odds {
+        inside: Context::TopHalf,
+        outside: Context::DeliveryOn,
+        rule: Rule::Delivery,
+        words: ["in a top half", "with delivery on", "hold delivery there (lock_irqsave)"],
+    },
+    Odds {
+        inside: Context::BottomHalf,
+        outside: Context::BottomHalvesOn,
+        rule: Rule::BottomHalves,
+        words: ["in a bottom half", "with bottom halves on", "disable them there (lock_bh)"],
+    },
+];
 
 #[derive(Debug)]
 struct Known {
     made: Place,
     subclass: u8,
-    /// Where it was first taken in either context.
-    used: [Option<Place>; 2],
+    /// Where it was first taken, by usage.
+    used: [Option<Place>; Usage::COUNT],
 }
 
 /// Where a lock was first taken under another one.
@@ -94,7 +139,7 @@ impl Graph {
         if let Some(class) = self.numbers.get(&key) {
             return *class;
         }
-        self.classes.push(Known { made, subclass, used: [None; 2] });
+        self.classes.push(Known { made, subclass, used: [None; Usage::COUNT] });
         // CAST: there are not as many places in a program.
         let class = Class(self.classes.len() as u32);
         self.numbers.insert(key, class);
@@ -137,18 +182,33 @@ impl Graph {
         self.once(Rule::Recursion, [made, made], [taken.place, held.place], text)
     }
 
-    /// A lock of this class is taken in such a context.
+    /// A lock of this class is taken in such a way.
     pub(super) fn used(&mut self, class: Class, usage: Usage, place: Place) -> Option<Report> {
         let used = &mut self.classes[class.0 as usize - 1].used;
-        used[usage as usize].get_or_insert(place);
-        let [Some(top_half), Some(delivery_on)] = *used else { return None };
+        used[usage.index()].get_or_insert(place);
+        let odds = ODDS.iter().find(|odds| [odds.inside, odds.outside].contains(&usage.context))?;
+        let [inside, outside] = self.at_odds(class, odds)?;
+        let [in_there, out_there, mend] = odds.words;
         let text = format!(
-            "inconsistent lock state: {} is taken in a top half at {top_half}, and with delivery on at \
-             {delivery_on}; hold delivery there (SpinLockIrq)",
+            "inconsistent lock state: {} is taken {in_there} at {inside}, and {out_there} at {outside}; {mend}",
             self.name(class),
         );
         let made = self.known(class).made;
-        self.once(Rule::Delivery, [made, made], [top_half, delivery_on], text)
+        self.once(odds.rule, [made, made], [inside, outside], text)
+    }
+
+    /// Where a lock of this class is taken in both contexts, and not only shared.
+    fn at_odds(&self, class: Class, odds: &Odds) -> Option<[Place; 2]> {
+        let used = &self.known(class).used;
+        let at = |context, access| used[Usage { context, access }.index()];
+        let exclusive = |context| at(context, Access::Exclusive);
+        let any = |context| exclusive(context).or(at(context, Access::Shared));
+        let (inside, outside) = (odds.inside, odds.outside);
+        match (exclusive(inside), exclusive(outside)) {
+            (Some(inside), _) => Some([inside, any(outside)?]),
+            (None, Some(outside)) => Some([any(inside)?, outside]),
+            (None, None) => None,
+        }
     }
 
     /// A finding that needs nothing of the graph but to be new.

@@ -22,7 +22,20 @@ impl Key {
     }
 
     #[inline(always)]
+    pub(crate) fn acquire_shared(&self) -> Held {
+        Held
+    }
+
+    #[inline(always)]
+    pub(crate) fn awaited(&self) {}
+
+    #[inline(always)]
     pub(crate) fn acquired(&self) -> Held {
+        Held
+    }
+
+    #[inline(always)]
+    pub(crate) fn acquired_shared(&self) -> Held {
         Held
     }
 }
@@ -30,16 +43,14 @@ impl Key {
 #[inline(always)]
 pub(crate) fn check_sleep() {}
 
+#[inline(always)]
+pub(crate) fn check_trylock() {}
+
+#[inline(always)]
+pub(crate) fn check_bh_disable() {}
+
 pub(super) fn set_policy(_: Policy) {}
 
 pub(super) fn reports() -> Vec<Report> {
     Vec::new()
-}
-
-pub(super) fn set_delivery_held(_: bool) -> bool {
-    false
-}
-
-pub(super) fn delivery_held() -> bool {
-    false
 }

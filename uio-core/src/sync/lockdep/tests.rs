@@ -24,9 +24,12 @@ mod rules {
     use std::thread;
 
     use super::super::super::context::{Level, enter};
-    use super::super::super::{Semaphore, WaitQueue, rcu};
+    use super::super::super::{Semaphore, SeqLock, WaitQueue, rcu};
     use super::super::*;
     use super::*;
+
+    static DELIVERY: Key = Key::new(Kind::DeliveryHeld);
+    static BOTTOM_HALVES: Key = Key::new(Kind::BottomHalvesDisabled);
 
     /// The reports of one kind that name a line of this file between the two.
     fn found(rule: Rule, from: &Location<'_>, to: &Location<'_>) -> Vec<Report> {
@@ -170,10 +173,84 @@ mod rules {
     #[test]
     fn an_attempt_at_a_lock_that_may_sleep_is_no_sleep() {
         let start = here();
-        let mutex = Mutex::new(());
+        let (spin, mutex, sem) = (SpinLock::new(()), Mutex::new(()), RwSemaphore::new(()));
+        {
+            let _spin = spin.lock();
+            drop((mutex.try_lock(), sem.try_read()));
+        }
         let _irq = enter(Level::HardIrq);
-        drop(mutex.try_lock());
+        drop((sem.try_read(), sem.try_write()));
         assert!(found(Rule::Sleep, start, here()).is_empty());
+    }
+
+    #[test]
+    fn mutex_trylock_in_a_top_half_or_a_bottom_half_is_reported() {
+        let start = here();
+        let mutex = Mutex::new(());
+        for level in [Level::HardIrq, Level::Softirq] {
+            let _level = enter(level);
+            drop(mutex.try_lock());
+        }
+        assert_eq!(found(Rule::Sleep, start, here()).len(), 1, "one pair of places");
+    }
+
+    #[test]
+    fn a_reader_that_takes_the_lock_as_a_writer_too_is_reported() {
+        let start = here();
+        let (lock, sem) = (RwSpinLock::new(()), RwSemaphore::new(()));
+        {
+            let _read = lock.read();
+            // To take it would be for ever.
+            drop(lock.key().acquire(0));
+        }
+        let _read = sem.read();
+        drop(sem.read());
+        assert_eq!(found(Rule::Recursion, start, here()).len(), 2);
+    }
+
+    #[test]
+    fn a_seqlock_read_in_a_top_half_wants_writers_that_hold_delivery() {
+        let start = here();
+        let lock = SeqLock::new(0_u32);
+        let top_half = || {
+            let _irq = enter(Level::HardIrq);
+            lock.read()
+        };
+        top_half();
+        {
+            let _held = DELIVERY.acquire(0);
+            lock.write(1);
+        }
+        assert_eq!((lock.read(), lock.try_read()), (1, Some(1)));
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        lock.write(2);
+        top_half();
+        let reports = found(Rule::Delivery, start, here());
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 13]);
+    }
+
+    #[test]
+    fn a_seqlock_written_in_a_top_half_is_read_with_delivery_on_and_written_with_it_held() {
+        let start = here();
+        let lock = SeqLock::new(0_u32);
+        {
+            let _irq = enter(Level::HardIrq);
+            lock.write(1);
+        }
+        assert_eq!(lock.read(), 1);
+        assert!(found(Rule::Delivery, start, here()).is_empty(), "the reader reads again");
+        lock.update(|data| *data += 1);
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
+    }
+
+    #[test]
+    fn a_seqlock_read_by_its_own_writer_is_reported() {
+        let start = here();
+        let lock = SeqLock::new(0_u32);
+        // The data is not changed yet, so that the reader gets on here; it would not in the kernel.
+        lock.update(|data| *data = lock.read() + 1);
+        assert_eq!(found(Rule::Recursion, start, here()).len(), 1);
     }
 
     #[test]
@@ -230,9 +307,10 @@ mod rules {
             drop(lock.lock());
         };
         top_half();
-        let before = set_delivery_held(true);
-        drop(lock.lock());
-        set_delivery_held(before);
+        {
+            let _held = DELIVERY.acquire(0);
+            drop(lock.lock());
+        }
         assert!(found(Rule::Delivery, start, here()).is_empty(), "delivery was held");
         for _ in 0..2 {
             drop(lock.lock());
@@ -240,7 +318,7 @@ mod rules {
         }
         let reports = found(Rule::Delivery, start, here());
         assert_eq!(reports.len(), 1, "{reports:?}");
-        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 12]);
+        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 13]);
     }
 
     #[test]
@@ -251,6 +329,130 @@ mod rules {
         drop(lock.read());
         drop(lock.write());
         assert!(found(Rule::Delivery, start, here()).is_empty());
+    }
+
+    #[test]
+    fn a_lock_of_a_bottom_half_taken_with_bottom_halves_on_is_reported_with_both_places_once() {
+        let start = here();
+        let lock = SpinLock::new(());
+        let bottom_half = || {
+            let _softirq = enter(Level::Softirq);
+            drop(lock.lock());
+        };
+        bottom_half();
+        for section in [&BOTTOM_HALVES, &DELIVERY] {
+            let _held = section.acquire(0);
+            drop(lock.lock());
+        }
+        assert!(found(Rule::BottomHalves, start, here()).is_empty(), "they could not run");
+        for _ in 0..2 {
+            drop(lock.lock());
+            bottom_half();
+        }
+        let reports = found(Rule::BottomHalves, start, here());
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 13]);
+    }
+
+    #[test]
+    fn a_lock_of_a_top_half_taken_in_a_bottom_half_with_delivery_on_is_reported() {
+        let start = here();
+        let lock = SpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.lock());
+        }
+        let _softirq = enter(Level::Softirq);
+        {
+            let _held = DELIVERY.acquire(0);
+            drop(lock.lock());
+        }
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        drop(lock.lock());
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
+    }
+
+    #[test]
+    fn disabled_bottom_halves_are_not_enough_for_a_lock_of_a_top_half() {
+        let start = here();
+        let lock = SpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.lock());
+        }
+        let _disabled = BOTTOM_HALVES.acquire(0);
+        drop(lock.lock());
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
+    }
+
+    #[test]
+    fn an_attempt_in_a_top_half_cannot_spin_but_one_with_delivery_on_can_be_interrupted() {
+        let start = here();
+        let lock = SpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.try_lock());
+        }
+        drop(lock.lock());
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        let other = SpinLock::new(());
+        drop(other.try_lock());
+        let _irq = enter(Level::HardIrq);
+        drop(other.lock());
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
+    }
+
+    #[test]
+    fn readers_in_a_top_half_are_at_odds_with_writers_with_delivery_on_and_not_with_readers() {
+        let start = here();
+        let lock = RwSpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.read());
+        }
+        drop(lock.read());
+        drop(lock.try_read());
+        {
+            let _held = DELIVERY.acquire(0);
+            drop(lock.write());
+        }
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        drop(lock.write());
+        let reports = found(Rule::Delivery, start, here());
+        assert_eq!(reports.len(), 1);
+        assert_eq!(reports[0].places().map(Location::line), [start.line() + 4, start.line() + 13]);
+    }
+
+    #[test]
+    fn a_sleeping_call_with_delivery_held_or_bottom_halves_disabled_is_reported() {
+        let start = here();
+        for section in [&DELIVERY, &BOTTOM_HALVES] {
+            let _held = section.acquire(0);
+            drop(Mutex::new(()).lock());
+        }
+        let reports = found(Rule::Sleep, start, here());
+        assert_eq!(reports.len(), 1, "one pair of places: {reports:?}");
+        let _disabled = BOTTOM_HALVES.acquire(0);
+        WaitQueue::new().wait_until(|| true);
+        let reports = found(Rule::Sleep, start, here());
+        assert!(reports[1].to_string().contains("disabled bottom halves"), "{}", reports[1]);
+    }
+
+    #[test]
+    fn a_section_lasts_as_long_as_one_of_its_holds_in_whatever_order_they_end() {
+        let start = here();
+        let lock = SpinLock::new(());
+        {
+            let _irq = enter(Level::HardIrq);
+            drop(lock.lock());
+        }
+        let (outer, inner) = (DELIVERY.acquire(0), DELIVERY.acquire(0));
+        drop(outer);
+        drop(lock.lock());
+        assert!(found(Rule::Delivery, start, here()).is_empty());
+        drop(inner);
+        drop(lock.lock());
+        assert_eq!(found(Rule::Delivery, start, here()).len(), 1);
     }
 
     #[test]

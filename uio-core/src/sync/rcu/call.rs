@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::section::DOMAIN;
+use super::section::{DOMAIN, is_reading};
 use crate::sync::completion::Completion;
 use crate::sync::context::{Level, enter};
 use crate::sync::wait::WaitQueue;
@@ -32,9 +32,14 @@ pub fn call(function: impl FnOnce() + Send + 'static) {
 }
 
 /// Sleeps until every function that was given to [`call`] before has run.
+///
+/// # Panics
+///
+/// In a section, whose end the functions wait for.
 #[track_caller]
 #[doc(alias = "rcu_barrier")]
 pub fn barrier() {
+    assert!(!is_reading(), "rcu::barrier in a section of rcu::read_lock would wait for itself");
     crate::sync::context::might_sleep();
     let done = Arc::new(Completion::new());
     let last = Arc::clone(&done);

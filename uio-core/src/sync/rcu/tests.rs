@@ -97,6 +97,26 @@ fn synchronize_in_a_section_is_caught() {
 }
 
 #[test]
+#[should_panic(expected = "would wait for itself")]
+fn barrier_in_a_section_is_caught() {
+    let _section = read_lock();
+    barrier();
+}
+
+#[test]
+fn a_top_half_may_read_and_call_and_not_synchronize() {
+    use super::super::context::{Level, enter};
+    let (send, ran) = mpsc::channel();
+    let cell = RcuCell::new(1);
+    let irq = enter(Level::HardIrq);
+    assert_eq!(*cell.read(&read_lock()), 1);
+    call(move || send.send(()).unwrap());
+    assert_eq!(std::panic::catch_unwind(synchronize).is_err(), cfg!(debug_assertions));
+    drop(irq);
+    ran.recv_timeout(DEADLINE).unwrap();
+}
+
+#[test]
 fn call_runs_after_a_grace_period_and_in_order() {
     let order = Arc::new(Mutex::new(Vec::new()));
     let note = |number| {

@@ -127,6 +127,21 @@ fn an_interrupted_waiter_leaves_the_queue_and_holds_nobody_up() {
 }
 
 #[test]
+fn an_interrupted_reader_does_not_have_the_lock() {
+    let lock = lock();
+    let writer = lock.write();
+    let (send, handle) = mpsc::channel();
+    let reader = queued(&lock, move |lock| {
+        send.send(Interrupt::current()).unwrap();
+        assert!(lock.read_interruptible().is_err());
+    });
+    handle.recv_timeout(DEADLINE).unwrap().raise();
+    reader.join().unwrap();
+    drop(writer);
+    assert!(lock.try_write().is_some());
+}
+
+#[test]
 fn a_free_lock_is_taken_even_if_an_interrupt_is_pending() {
     let lock = lock();
     Interrupt::current().raise();

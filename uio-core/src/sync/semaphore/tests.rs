@@ -84,6 +84,32 @@ fn down_interruptible_ends_when_interrupted_and_takes_nothing() {
 }
 
 #[test]
+fn an_interrupt_ends_a_wait_that_sleeps_and_takes_nothing() {
+    let semaphore = Arc::new(Semaphore::new(0));
+    let (send, handle) = mpsc::channel();
+    let waiter = {
+        let semaphore = Arc::clone(&semaphore);
+        thread::spawn(move || {
+            send.send(Interrupt::current()).unwrap();
+            semaphore.down_interruptible()
+        })
+    };
+    let handle = handle.recv_timeout(DEADLINE).unwrap();
+    eventually("the waiter", || waiting(&semaphore) == 1);
+    handle.raise();
+    assert_eq!(waiter.join().unwrap(), Err(Interrupted));
+    semaphore.up();
+    assert!(semaphore.down_trylock());
+}
+
+#[test]
+fn a_semaphore_can_be_a_static() {
+    static SEMAPHORE: Semaphore = Semaphore::new(1);
+    SEMAPHORE.down();
+    SEMAPHORE.up();
+}
+
+#[test]
 fn down_timeout_ends_when_the_time_is_over() {
     let semaphore = Semaphore::new(0);
     assert_eq!(semaphore.down_timeout(Duration::from_millis(1)), WaitResult::TimedOut);

@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::super::context::{Level, enter};
-use super::super::testing::DEADLINE;
+use super::super::testing::{DEADLINE, eventually};
 use super::*;
 
 #[test]
@@ -78,6 +78,19 @@ fn many_may_read_a_reader_writer_lock_and_one_may_write_it() {
         scope.spawn(|| assert!(lock.try_read().is_none()));
     });
     assert_eq!(*writer, 1);
+}
+
+#[test]
+fn readers_of_a_reader_writer_lock_do_not_starve_a_writer() {
+    let lock = RwSpinLock::new(0);
+    let reader = lock.read();
+    thread::scope(|scope| {
+        scope.spawn(|| *lock.write() += 1);
+        // A reader that comes later waits, too.
+        eventually("the writer", || lock.try_read().is_none());
+        drop(reader);
+    });
+    assert_eq!(*lock.read(), 1);
 }
 
 #[test]
