@@ -52,7 +52,7 @@ fn open(line: Option<Arc<SimLine>>) -> (Dispatcher, Arc<Device>) {
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "{what} did not come about");
         std::thread::yield_now();

@@ -8,7 +8,7 @@ use super::*;
 use crate::device::sim::SimLine;
 use crate::irq::{Dispatcher, Flags, Handler, IrqReturn, Registration};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A device with a queue of work, which interrupts when the queue stops being empty.
 struct Device {
