@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use super::*;
 use crate::sync::WaitQueue;
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;

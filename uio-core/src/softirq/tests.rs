@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use super::*;
 use crate::irq::{Dispatcher, in_hardirq, in_softirq};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn bench() -> (Dispatcher, Arc<Softirqs>) {
     let dispatcher = Dispatcher::start("irq/test").unwrap();
@@ -107,6 +107,8 @@ fn a_vector_raised_while_it_runs_runs_again_in_the_next_round() {
     softirqs.raise(Vector::Timer);
     wait_until("three runs", || order.lock().unwrap().len() == 3);
     assert_eq!(*order.lock().unwrap(), ["timer", "timer", "rcu"]);
+    // Nothing was left after the second round, so that its time does not matter. Waits for the end of the run.
+    drop(softirqs.bh_disable());
     assert_eq!(softirqs.stats().handed_over, 0);
 }
 
@@ -143,7 +145,7 @@ fn after_ten_rounds_ksoftirqd_takes_over_and_hands_back_when_nothing_is_pending(
         let threads = threads.lock().unwrap();
         let on_dispatcher = threads.iter().take_while(|name| **name == "irq/test").count();
         // Fewer where 2 ms are over before.
-        assert!((2..=10).contains(&on_dispatcher), "{on_dispatcher} rounds");
+        assert!((1..=10).contains(&on_dispatcher), "{on_dispatcher} rounds");
         assert!(threads.iter().skip(on_dispatcher).all(|name| *name == daemon));
     }
     stop.store(true, Ordering::SeqCst);
@@ -420,23 +422,25 @@ fn a_tasklet_scheduled_by_another_dispatchers_softirq_runs_with_its_own() {
 fn kill_of_a_tasklet_that_reschedules_itself_ends_after_two_runs_at_most() {
     let (_dispatcher, softirqs) = bench();
     let own: Arc<Mutex<Option<Tasklet>>> = Arc::new(Mutex::new(None));
-    let (runs, counter) = count();
+    let ((runs, counter), (refusals, refused)) = (count(), count());
     let again = Arc::clone(&own);
     let tasklet = Tasklet::new(&softirqs, "test", move || {
         counter.fetch_add(1, Ordering::SeqCst);
-        thread::sleep(Duration::from_millis(1));
-        if let Some(own) = &*again.lock().unwrap() {
-            own.schedule();
+        if again.lock().unwrap().as_ref().is_some_and(|own| !own.schedule()) {
+            refused.fetch_add(1, Ordering::SeqCst);
         }
     })
     .unwrap();
     *own.lock().unwrap() = Some(tasklet.clone());
     tasklet.schedule();
     wait_until("some runs", || runs.load(Ordering::SeqCst) > 20);
-    let before = runs.load(Ordering::SeqCst);
     tasklet.kill();
-    // One may have begun between the look and the call.
-    assert!(runs.load(Ordering::SeqCst) <= before + 3);
+    // Nobody else schedules it, so that a refusal tells a run that saw the kill. The run under way saw it, or
+    // had rescheduled itself before, and then the one after it did: two at most, and one refusal.
+    let after = runs.load(Ordering::SeqCst);
+    assert_eq!(refusals.load(Ordering::SeqCst), 1);
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(runs.load(Ordering::SeqCst), after, "it has ended");
     own.lock().unwrap().take();
 }
 

@@ -44,4 +44,4 @@ pub(super) fn eventually(what: &str, condition: impl Fn() -> bool) {
 
 /// After this a test has hung.
 #[cfg(not(loom))]
-pub(super) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+pub(super) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);

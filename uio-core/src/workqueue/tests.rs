@@ -19,7 +19,7 @@ mod items;
 mod pools;
 mod queues;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 /// Long enough for what must not happen to happen.
 const MOMENT: Duration = Duration::from_millis(20);
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::device::sim::SimLine;
 use crate::irq::{Dispatcher, Flags, Handler, IrqReturn, Registration};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A device with a queue of work, which interrupts when the queue stops being empty.
 struct Device {
@@ -142,10 +142,12 @@ fn an_idle_device_is_not_polled() {
     let bench = bench();
     bench.device.arrive(1);
     bench.wait_idle();
+    let runs = || bench.softirqs.stats().vector(Vector::NetRx).runs;
+    // A run is counted at its end.
+    wait_until("the end of the run", || runs() == 1);
     let polls = bench.napi.stats().polls;
     thread::sleep(Duration::from_millis(20));
-    assert_eq!(bench.napi.stats().polls, polls);
-    assert_eq!(bench.softirqs.stats().vector(Vector::NetRx).runs, 1);
+    assert_eq!((bench.napi.stats().polls, runs()), (polls, 1));
 }
 
 #[test]
@@ -241,7 +243,8 @@ fn all_polls_of_a_round_together_do_at_most_300() {
     drop(held);
     wait_until("all work", || others.iter().all(|(_, napi)| napi.stats().work == 64));
     assert!(bench.softirqs.stats().squeezed >= 1, "8 * 64 are more than 300");
-    assert!(bench.softirqs.stats().vector(Vector::NetRx).runs >= 2);
+    // A run is counted at its end.
+    wait_until("two runs", || bench.softirqs.stats().vector(Vector::NetRx).runs >= 2);
 }
 
 #[test]
