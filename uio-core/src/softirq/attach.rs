@@ -100,9 +100,9 @@ impl Softirqs {
         BhDisabledGuard::new(&self.engine)
     }
 
-    /// What they have done so far.
+    /// What they have done so far, and how they stand.
     pub fn stats(&self) -> SoftirqStats {
-        self.engine.counters.read(self.engine.number)
+        self.engine.stats()
     }
 
     /// Takes a place for one more tasklet.

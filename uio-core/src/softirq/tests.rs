@@ -151,7 +151,7 @@ fn after_ten_rounds_ksoftirqd_takes_over_and_hands_back_when_nothing_is_pending(
     wait_until("a run", || threads.lock().unwrap().len() == 1);
     assert_eq!(*threads.lock().unwrap(), ["irq/test"]);
     let stats = softirqs.stats();
-    assert!(stats.handed_over == 1 && stats.daemon_rounds > 0, "{stats:?}");
+    assert!(stats.handed_over == 1 && stats.daemon_turns > 0, "{stats:?}");
 }
 
 #[test]
@@ -314,7 +314,27 @@ fn a_softirq_that_panics_is_not_run_again_and_hurts_no_other() {
         softirqs.raise(Vector::Rcu);
         wait_until("the good one", || runs.load(Ordering::SeqCst) == round);
     }
-    assert_eq!(softirqs.stats().vector(Vector::Timer).runs, 1);
+    let stats = softirqs.stats();
+    assert_eq!(stats.vector(Vector::Timer).runs, 1);
+    assert!(stats.vector(Vector::Timer).is_broken && !stats.vector(Vector::Rcu).is_broken);
+}
+
+#[test]
+fn statistics_tell_what_is_pending_and_who_has_it() {
+    let (_dispatcher, softirqs) = bench();
+    softirqs.open(Vector::Timer, || ()).unwrap();
+    let held = softirqs.bh_disable();
+    softirqs.raise(Vector::Timer);
+    let pending = |vector| softirqs.stats().vector(vector).is_pending;
+    assert!(pending(Vector::Timer) && !pending(Vector::Rcu));
+    drop(held);
+    wait_until("the run", || softirqs.stats().vector(Vector::Timer).runs == 1);
+    assert!(!pending(Vector::Timer));
+    let Endless { stop, .. } = endless(&softirqs);
+    softirqs.raise(Vector::Block);
+    wait_until("the hand-over", || softirqs.stats().is_handed_over);
+    stop.store(true, Ordering::SeqCst);
+    wait_until("the hand-back", || !softirqs.stats().is_handed_over);
 }
 
 #[test]
