@@ -488,3 +488,25 @@ fn the_dispatcher_may_end_while_ksoftirqd_runs() {
     thread::sleep(Duration::from_millis(2));
     assert_eq!(threads.lock().unwrap().len(), runs, "it has ended");
 }
+
+#[test]
+fn a_vector_raised_on_one_dispatcher_is_pending_on_no_other() {
+    let (first, second) = (bench(), bench());
+    let (runs, counter) = count();
+    for (_, softirqs) in [&first, &second] {
+        let counter = Arc::clone(&counter);
+        let count = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        softirqs.open(Vector::NetTx, count).unwrap();
+    }
+    let held = [first.1.bh_disable(), second.1.bh_disable()];
+    first.1.raise(Vector::NetTx);
+    let pending = |softirqs: &Softirqs| softirqs.stats().vector(Vector::NetTx).is_pending;
+    assert!(pending(&first.1) && !pending(&second.1));
+    drop(held);
+    wait_until("the run", || first.1.stats().vector(Vector::NetTx).runs == 1);
+    drop(second.1.bh_disable());
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(second.1.stats().vector(Vector::NetTx).runs, 0);
+}
