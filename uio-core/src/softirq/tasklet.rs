@@ -50,11 +50,12 @@ use std::sync::Arc;
 use super::attach::{Priority, Softirqs};
 use crate::error::Result;
 use crate::sync::WaitQueue;
-use crate::sync::context::might_sleep;
+use crate::sync::context::{Origin, might_sleep};
 use state::{Enabled, State};
 
 pub(super) struct Inner {
     name: String,
+    origin: Origin,
     state: State,
     softirqs: Arc<Softirqs>,
     /// Woken when a run ends.
@@ -80,6 +81,7 @@ impl Tasklet {
     ///
     /// `ENOSPC` if the dispatcher has too many; one that is killed counts until it is dropped.
     #[doc(alias = "tasklet_setup")]
+    #[track_caller]
     pub fn new(
         softirqs: &Arc<Softirqs>,
         name: impl Into<String>,
@@ -89,6 +91,7 @@ impl Tasklet {
         softirqs.reserve(&name)?;
         let inner = Inner {
             name,
+            origin: Origin::here(),
             state: State::new(),
             softirqs: Arc::clone(softirqs),
             idle: WaitQueue::new(),
@@ -196,6 +199,7 @@ impl Inner {
     /// Its turn has come. Called by whoever runs softirqs.
     pub(super) fn run(&self) {
         if self.state.begin() {
+            let _origin = self.origin.enter();
             if catch_unwind(AssertUnwindSafe(|| (self.function)())).is_err() {
                 tracing::error!(tasklet = %self.name, "a tasklet panicked; it is not run again");
                 self.state.kill();

@@ -510,3 +510,19 @@ fn a_vector_raised_on_one_dispatcher_is_pending_on_no_other() {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     assert_eq!(second.1.stats().vector(Vector::NetTx).runs, 0);
 }
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_sleeping_call_in_a_softirq_is_caught_with_the_place_where_it_was_opened() {
+    let (_dispatcher, softirqs) = bench();
+    let (say, said) = mpsc::channel();
+    let opened = line!() + 1;
+    let done = softirqs.open(Vector::Timer, move || {
+        let caught = std::panic::catch_unwind(crate::irq::might_sleep).unwrap_err();
+        say.send(caught.downcast_ref::<String>().cloned()).unwrap();
+    });
+    done.unwrap();
+    softirqs.raise(Vector::Timer);
+    let text = said.recv_timeout(DEADLINE).unwrap().unwrap();
+    assert!(text.contains(&format!("(set up at {}:{opened}:", file!())), "{text}");
+}

@@ -289,3 +289,23 @@ fn a_tasklet_that_is_dropped_by_a_softirq_while_it_is_scheduled_keeps_its_place_
     assert_eq!(made.load(Ordering::SeqCst), most);
     wait_until("their end", || Tasklet::new(&bench.softirqs, "more", || ()).is_ok());
 }
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_sleeping_call_in_a_tasklet_is_caught_with_both_places() {
+    let bench = bench();
+    let (say, said) = mpsc::channel();
+    let made = line!() + 1;
+    let tasklet = Tasklet::new(&bench.softirqs, "test", move || {
+        let sleep = || crate::sync::Completion::new().wait();
+        let caught = catch_unwind(AssertUnwindSafe(sleep)).unwrap_err();
+        say.send(caught.downcast_ref::<String>().cloned()).unwrap();
+    })
+    .unwrap();
+    tasklet.schedule();
+    let text = said.recv_timeout(DEADLINE).unwrap().unwrap();
+    let (call, set_up) = text.split_once(" in Softirq context (set up at ").unwrap();
+    let file = file!();
+    assert!(call.contains(&format!("{file}:{}:", made + 1)), "{text}");
+    assert!(set_up.starts_with(&format!("{file}:{made}:")), "{text}");
+}
