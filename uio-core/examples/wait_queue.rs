@@ -1,5 +1,5 @@
-//! A wait queue: a thread sleeps until an event has its flag set, and another sets it and wakes the queue; then a
-//! wait that is interrupted, and exclusive waiters.
+//! A wait queue: a thread sleeps until an event is there, which delayed work brings, waking the queue; then a wait
+//! that is out of time, one that is interrupted, and exclusive waiters.
 //!
 //! `cargo run -p uio-core --example wait_queue`
 
@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use uio_core::sync::{Interrupt, WaitQueue, WaitResult};
+use uio_core::workqueue::{DelayedWork, schedule_delayed_work};
 
 /// `DECLARE_WAIT_QUEUE_HEAD(wq)`.
 static WQ: WaitQueue = WaitQueue::new();
@@ -18,16 +19,19 @@ fn take_event() -> bool {
     EVENTS.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).is_ok()
 }
 
-fn main() {
-    println!("wait_event: waiting for the event");
-    let waiter = thread::spawn(|| {
-        WQ.wait_until(take_event);
-        println!("wait_event: event arrived");
-    });
+/// The delayed work: `wake_up(&wq)` once its event is there.
+fn bring_event() {
+    println!("work: the event is there, wake_up");
     EVENTS.fetch_add(1, Ordering::AcqRel);
     WQ.wake_all();
-    // PANIC: the thread does nothing that panics. So below.
-    waiter.join().expect("the waiter ends");
+}
+
+fn main() {
+    println!("wait_event: waiting for the event, which comes in 100 ms");
+    let work = DelayedWork::new("event", Arc::new(bring_event));
+    schedule_delayed_work(&work, Duration::from_millis(100));
+    WQ.wait_until(take_event);
+    println!("wait_event: event arrived");
 
     match WQ.wait_until_timeout(Duration::from_millis(10), take_event) {
         WaitResult::TimedOut => println!("wait_event_timeout: nothing in 10 ms"),
@@ -42,6 +46,7 @@ fn main() {
             Err(error) => println!("wait_event_interruptible: {error}"),
         }
     });
+    // PANIC: the threads do nothing that panics.
     handle.recv().expect("the waiter sends its handle").raise();
     waiter.join().expect("the waiter ends");
 

@@ -7,41 +7,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use uio_core::Result;
+use uio_core::sync::Completion;
 use uio_core::workqueue::{self, DelayedWork, Queued, Work, WorkItem, Workqueue};
 
-/// One piece of work: a number to print, and how long its device takes.
+/// One piece of work: a number to print when its device is ready.
 struct MyWork {
     x: u32,
-    takes: Duration,
+    device: Arc<Completion>,
 }
 
 impl WorkItem for MyWork {
     fn run(self: Arc<Self>) {
-        println!("my_work.x {}", self.x);
         // An item may sleep; meanwhile another worker runs what waits.
-        workqueue::blocking(|| std::thread::sleep(self.takes));
+        self.device.wait();
+        println!("my_work.x {}", self.x);
     }
 }
 
 fn main() -> Result<()> {
     println!("init");
     let queue = Workqueue::ordered("my_queue")?;
-    let first = MyWork { x: 1, takes: Duration::from_millis(20) };
-    let second = MyWork { x: 2, takes: Duration::ZERO };
-    let works = [Work::new("first", Arc::new(first)), Work::new("second", Arc::new(second))];
+    let device = Arc::new(Completion::new());
+    let my_work = |x| Arc::new(MyWork { x, device: Arc::clone(&device) });
+    let works = [Work::new("first", my_work(1)), Work::new("second", my_work(2))];
     for work in &works {
         queue.enqueue(work);
     }
     // It waits behind the first: asked for twice, it runs once.
     let again = queue.enqueue(&works[1]);
     println!("second queued again: {}", again == Queued::New);
+    device.complete_all();
     queue.flush();
     println!("flushed");
 
-    let third = MyWork { x: 3, takes: Duration::ZERO };
-    let delayed = DelayedWork::new("third", Arc::new(third));
-    workqueue::schedule_delayed_work(&delayed, Duration::from_millis(50));
+    let delayed = DelayedWork::new("third", my_work(3));
+    workqueue::schedule_delayed_work(&delayed, Duration::from_secs(3600));
     println!("third is pending: {}", delayed.is_pending());
+    // It runs now, and the hour is not waited for.
     delayed.flush();
 
     let shared = workqueue::system();

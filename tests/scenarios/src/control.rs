@@ -105,6 +105,17 @@ impl Status {
         let ring = rings.into_iter().flatten().find(|ring| ring["name"] == name);
         ring.and_then(|ring| ring["bytes"].as_u64()).unwrap_or_else(|| panic!("no ring {name}"))
     }
+
+    /// A count of a softirq of the first dispatcher: `runs`, `time_ns`.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn softirq(&self, name: &str, count: &str) -> u64 {
+        let vectors = self.0.pointer("/softirqs/0/vectors").and_then(Value::as_array);
+        let vector = vectors.into_iter().flatten().find(|vector| vector["name"] == name);
+        vector.and_then(|vector| vector[count].as_u64()).unwrap_or_else(|| panic!("no {name}"))
+    }
 }
 
 impl Daemon {

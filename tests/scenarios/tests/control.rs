@@ -1,4 +1,4 @@
-//! The control socket and `uioctl status`: the numbers make sense, strangers are refused, nonsense is answered.
+//! The control socket, `uioctl status` and `uioctl softirqs`: the numbers make sense, strangers are refused, nonsense is answered.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -153,4 +153,27 @@ fn uioctl_prints_the_status() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json[0]["pid"], daemon.pid());
     assert_eq!(json[0]["devices"][0]["nodes"][0]["path"], node);
+}
+
+#[test]
+fn uioctl_shows_the_daemons_softirqs_beside_the_kernels() {
+    let daemon = Daemon::start();
+    assert_eq!(fd::write(&fd::writer(daemon.node()), &[7; 1000]), Ok(1000));
+    // The time is written after the count.
+    wait::until("the bottom half", || daemon.status().softirq("TASKLET", "time_ns") > 0);
+    let text = Client::start(uioctl(&daemon, &["softirqs"])).finish("uioctl softirqs").text();
+    let title = format!("\nuiod {}, dispatcher 0, up ", daemon.pid());
+    assert!(text.starts_with("kernel, ") && text.contains(&title), "{text}");
+    let json = Client::start(uioctl(&daemon, &["--json", "softirqs"])).finish("uioctl").text();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    // The same vectors, in the same order.
+    let names = |vectors: &serde_json::Value| -> Vec<String> {
+        let name = |vector: &serde_json::Value| vector["name"].as_str().unwrap().to_owned();
+        vectors.as_array().unwrap().iter().map(name).collect()
+    };
+    let ours = &json["daemons"][0]["softirqs"][0];
+    assert_eq!(names(&ours["vectors"]), names(&json["softirqs"]));
+    let tasklet = &ours["vectors"][6];
+    assert!(tasklet["runs"].as_u64() > Some(0) && tasklet["time_ns"].as_u64() > Some(0), "{ours}");
+    assert_eq!(ours["ksoftirqd"]["active"], false);
 }

@@ -46,12 +46,12 @@ pub(crate) enum Command {
     Ioports(ResourceArgs),
     /// Interrupts: counts per CPU, chip, trigger, affinity and handlers, or their rates
     Irq(IrqArgs),
-    /// Softirqs: how often each bottom half ran on each CPU
+    /// Softirqs: how often each bottom half ran, the kernel's by CPU and those of the uiod daemons
     Softirqs(SoftirqArgs),
     /// UIO and PCI devices with their maps, drivers and interrupts; opens none of them
     Ls,
     /// What the running uiod daemons drive: devices, interrupt lines, nodes
-    Status(StatusArgs),
+    Status(DaemonArgs),
 }
 
 #[derive(Debug, Args)]
@@ -109,10 +109,16 @@ pub(crate) struct IrqArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The kernel's come first, then those of each uiod that answers: rounds in which each ran, and the time in it.
+A --file is shown alone: it may be of another machine.")]
 pub(crate) struct SoftirqArgs {
     /// A column for each CPU, however many there are
     #[arg(long)]
     pub(crate) per_cpu: bool,
+
+    #[command(flatten)]
+    pub(crate) daemons: DaemonArgs,
 
     #[command(flatten)]
     pub(crate) input: InputArgs,
@@ -126,10 +132,16 @@ pub(crate) struct InputArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
+pub(crate) struct DaemonArgs {
     /// Where the daemons keep their sockets [default: /run/uiod, or $XDG_RUNTIME_DIR/uiod for users]
     #[arg(long, value_name = "DIR")]
-    pub(crate) run_dir: Option<PathBuf>,
+    run_dir: Option<PathBuf>,
+}
+
+impl DaemonArgs {
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.run_dir.clone().unwrap_or_else(uio_core::default_run_dir)
+    }
 }
 
 /// What clap says about a wrong command line in one line, without its usage and frame.

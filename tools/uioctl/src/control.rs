@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How long a daemon may take for connection and answer together.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
@@ -128,6 +128,41 @@ pub(crate) struct Status {
     pub(crate) error: Option<String>,
     pub(crate) uptime_ms: u64,
     pub(crate) devices: Vec<DeviceStatus>,
+    /// One for each dispatcher; none if the daemon is too old to tell.
+    pub(crate) softirqs: Vec<SoftirqStatus>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SoftirqStatus {
+    /// The `N` of its `ksoftirqd/N`.
+    pub(crate) dispatcher: u64,
+    pub(crate) vectors: Vec<VectorStatus>,
+    pub(crate) ksoftirqd: KsoftirqdStatus,
+    /// How often polling stopped with work left.
+    pub(crate) squeezed: u64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct VectorStatus {
+    pub(crate) name: String,
+    /// Rounds in which it ran.
+    pub(crate) runs: u64,
+    pub(crate) time_ns: u64,
+    /// Raised and not yet run.
+    pub(crate) pending: bool,
+    /// It panicked, and is not run any more.
+    pub(crate) broken: bool,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct KsoftirqdStatus {
+    /// Whether it runs the softirqs now.
+    pub(crate) active: bool,
+    pub(crate) taken_over: u64,
+    pub(crate) turns: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -212,7 +247,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_answer_is_taken_or_refused(text in "(\\PC|[\\[\\]{}:,\"0-9]|\"devices\":|\"lines\":|null){0,60}") {
+        fn any_answer_is_taken_or_refused(text in "(\\PC|[\\[\\]{}:,\"0-9]|\"devices\":|\"softirqs\":|\"vectors\":|null){0,60}") {
             let _ = serde_json::from_str::<Status>(&text);
         }
     }

@@ -40,7 +40,7 @@ pub(crate) struct Unit {
 /// All that runs. The units are dropped before the dispatcher that serves them, the latest first.
 pub(crate) struct Daemon {
     pub(crate) units: Vec<Option<Arc<Unit>>>,
-    softirqs: Arc<Softirqs>,
+    pub(crate) softirqs: Arc<Softirqs>,
     dispatcher: Dispatcher,
 }
 

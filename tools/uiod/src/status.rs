@@ -1,10 +1,11 @@
-//! What the control socket answers: devices, regions, lines, nodes. The form is documented in `docs/control.md`.
+//! What the control socket answers: devices, regions, lines, nodes, softirqs. The form is documented in `docs/control.md`.
 
 use std::time::Instant;
 
 use serde::Serialize;
 use uio_core::chardev::NodeKind;
 use uio_core::irq::IrqLine;
+use uio_core::softirq::{SoftirqStats, Vector};
 
 use crate::daemon::{Daemon, Unit};
 
@@ -17,6 +18,32 @@ pub(crate) struct Status {
     pid: u32,
     uptime_ms: u64,
     devices: Vec<DeviceStatus>,
+    softirqs: Vec<SoftirqStatus>,
+}
+
+/// The softirqs of one dispatcher.
+#[derive(Debug, Serialize)]
+struct SoftirqStatus {
+    dispatcher: usize,
+    vectors: Vec<VectorStatus>,
+    ksoftirqd: KsoftirqdStatus,
+    squeezed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct VectorStatus {
+    name: &'static str,
+    runs: u64,
+    time_ns: u64,
+    pending: bool,
+    broken: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct KsoftirqdStatus {
+    active: bool,
+    taken_over: u64,
+    turns: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,6 +105,36 @@ impl Status {
             // CAST: 2^64 ms are 584 million years.
             uptime_ms: started.elapsed().as_millis() as u64,
             devices: daemon.running().map(|unit| DeviceStatus::of(unit)).collect(),
+            softirqs: vec![SoftirqStatus::of(&daemon.softirqs.stats())],
+        }
+    }
+}
+
+impl SoftirqStatus {
+    fn of(stats: &SoftirqStats) -> Self {
+        Self {
+            dispatcher: stats.dispatcher,
+            vectors: Vector::ALL.map(|vector| VectorStatus::of(vector, stats)).into(),
+            ksoftirqd: KsoftirqdStatus {
+                active: stats.is_handed_over,
+                taken_over: stats.handed_over,
+                turns: stats.daemon_turns,
+            },
+            squeezed: stats.squeezed,
+        }
+    }
+}
+
+impl VectorStatus {
+    fn of(vector: Vector, stats: &SoftirqStats) -> Self {
+        let stats = stats.vector(vector);
+        Self {
+            name: vector.name(),
+            runs: stats.runs,
+            // CAST: 2^64 ns are 584 years.
+            time_ns: stats.time.as_nanos() as u64,
+            pending: stats.is_pending,
+            broken: stats.is_broken,
         }
     }
 }

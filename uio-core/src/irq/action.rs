@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::handler::{Flags, Handler, IrqReturn, ThreadedHandler, ThreadedIrqReturn};
 use super::threaded::IrqThread;
+use crate::sync::context::Origin;
 
 /// The kernel's `struct irqaction`.
 pub(super) struct Action {
     pub(super) name: String,
     pub(super) flags: Flags,
     body: Body,
+    origin: Origin,
     /// It has left the chain, and is not called any more in a round that is under way.
     left: AtomicBool,
     /// That it asks for a thread it does not have has been said.
@@ -23,10 +25,12 @@ enum Body {
 }
 
 impl Action {
+    #[track_caller]
     pub(super) fn primary(name: String, flags: Flags, handler: Arc<dyn Handler>) -> Arc<Self> {
         Self::new(name, flags, Body::Primary(handler))
     }
 
+    #[track_caller]
     pub(super) fn threaded(
         name: String,
         flags: Flags,
@@ -36,13 +40,15 @@ impl Action {
         Self::new(name, flags, Body::Threaded { handler, thread })
     }
 
+    #[track_caller]
     fn new(name: String, flags: Flags, body: Body) -> Arc<Self> {
         let (left, warned) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { name, flags, body, left, warned })
+        Arc::new(Self { name, flags, body, origin: Origin::here(), left, warned })
     }
 
     /// Asks the handler.
     pub(super) fn call(&self) -> ThreadedIrqReturn {
+        let _origin = self.origin.enter();
         match &self.body {
             Body::Threaded { handler, .. } => handler.handle(),
             Body::Primary(handler) => match handler.handle() {

@@ -32,6 +32,7 @@ impl ThreadedHandler for InThread {
 /// # Errors
 ///
 /// Those of [`Registration::request`] and [`ThreadedRegistration::request`].
+#[track_caller]
 pub fn request_any_context_irq(
     line: &IrqLine,
     flags: Flags,

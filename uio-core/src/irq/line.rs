@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use super::dispatch::{Dispatcher, Shared};
 use super::flow::Line;
 use super::hold::DeliveryHeldGuard;
+use super::state::LineState;
 use super::stats::LineStats;
 use super::thread::ThreadOptions;
 use crate::error::{Error, Result};
@@ -116,6 +117,12 @@ impl IrqLine {
         self.unmask();
     }
 
+    /// How the line stands at this moment.
+    #[doc(alias = "irq_get_irqchip_state")]
+    pub fn state(&self) -> LineState {
+        self.line.state.look()
+    }
+
     /// Whether software has the line masked.
     pub fn is_masked(&self) -> bool {
         self.line.state.is_masked()
@@ -183,7 +190,7 @@ impl fmt::Debug for IrqLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IrqLine")
             .field("name", &self.line.name)
-            .field("state", &self.line.state)
+            .field("state", &self.state())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

@@ -63,6 +63,7 @@ pub use hold::{DeliveryHeldGuard, hold_delivery};
 pub use line::{IrqLine, LineSource};
 pub use lock::{IrqSaveGuard, SpinLockIrq, SpinLockIrqGuard};
 pub use registration::Registration;
+pub use state::LineState;
 pub use stats::LineStats;
 pub(crate) use stats::bump;
 pub use thread::{CpuSet, Scheduler, ThreadOptions};

@@ -44,6 +44,7 @@ impl Registration {
     /// - `ENODEV` if the device is gone or its dispatcher has ended;
     /// - what the kernel says when the line is watched or unmasked.
     #[doc(alias = "request_irq")]
+    #[track_caller]
     pub fn request(
         line: &IrqLine,
         flags: Flags,

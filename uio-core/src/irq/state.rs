@@ -81,6 +81,26 @@ pub(super) enum Taken {
     Dropped,
 }
 
+/// How a line stands: what a driver text calls the states of an interrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineState {
+    /// Nothing is to be done.
+    Inactive,
+    /// It has fired, and its round comes next.
+    Pending,
+    /// Its handlers run.
+    Active,
+    /// Its handlers run, and it has fired again: another round follows.
+    ActiveAndPending,
+    /// No handler starts: it is masked, has no handler, waits for a `ONESHOT` thread function, or was shut off.
+    Disabled {
+        /// It has fired meanwhile; that is kept, and runs when the line is enabled.
+        pending: bool,
+    },
+    /// The device is gone; nothing happens any more.
+    Gone,
+}
+
 #[derive(Debug)]
 pub(super) struct State(AtomicU32);
 
@@ -195,6 +215,20 @@ impl State {
     /// The device is gone. `false` if that was known.
     pub(super) fn die(&self) -> bool {
         self.change(|old| (old | DEAD, old & DEAD == 0))
+    }
+
+    /// How the line stands just now. The kernel's `irq_get_irqchip_state`.
+    pub(super) fn look(&self) -> LineState {
+        let word = self.0.load(Ordering::Relaxed);
+        let pending = word & PENDING != 0;
+        match (word & ACTIVE != 0, pending) {
+            _ if word & DEAD != 0 => LineState::Gone,
+            (true, false) => LineState::Active,
+            (true, true) => LineState::ActiveAndPending,
+            _ if word & BLOCKED != 0 => LineState::Disabled { pending },
+            (false, true) => LineState::Pending,
+            (false, false) => LineState::Inactive,
+        }
     }
 
     pub(super) fn is_active(&self) -> bool {

@@ -160,6 +160,7 @@ impl ThreadedRegistration {
     ///   would keep the device quiet until the thread has run;
     /// - what the system says when the thread is started.
     #[doc(alias = "request_threaded_irq")]
+    #[track_caller]
     pub fn request(
         line: &IrqLine,
         flags: Flags,
@@ -174,6 +175,7 @@ impl ThreadedRegistration {
     /// # Errors
     ///
     /// Those of `request`; also `EPERM` for a class that the caller may not use.
+    #[track_caller]
     pub fn request_with(
         line: &IrqLine,
         flags: Flags,
@@ -277,6 +279,7 @@ impl ThreadedHandler for Functions {
 ///
 /// Those of [`ThreadedRegistration::request`], and `EINVAL` if both functions are missing. A `primary` that
 /// says `WakeThread` without a `thread_fn` is reported once, and the interrupt counts as unhandled.
+#[track_caller]
 pub fn request_threaded_irq(
     line: &IrqLine,
     primary: Option<Primary>,

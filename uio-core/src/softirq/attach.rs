@@ -14,6 +14,7 @@ use super::tasklet::Inner;
 use super::vector::Vector;
 use crate::error::{Error, Result};
 use crate::irq::{AfterHook, Dispatcher, ThreadOptions, thread};
+use crate::sync::context::Origin;
 
 /// The order in which scheduled tasklets run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,13 @@ impl Softirqs {
     /// `EBUSY` if the vector has a function: the kernel would replace it silently. `HI` and `TASKLET` belong to
     /// tasklets, and `NET_RX` to [`Napi`](super::Napi) once there is one.
     #[doc(alias = "open_softirq")]
+    #[track_caller]
     pub fn open(&self, vector: Vector, action: impl Fn() + Send + Sync + 'static) -> Result<()> {
+        let origin = Origin::here();
+        let action = move || {
+            let _origin = origin.enter();
+            action();
+        };
         let busy = |cause: &str| {
             Error::new(Errno::EBUSY, "cannot open softirq", vector.name()).with_cause(cause)
         };
@@ -106,9 +113,9 @@ impl Softirqs {
         BhDisabledGuard::of(&self.engine)
     }
 
-    /// What they have done so far.
+    /// What they have done so far, and how they stand.
     pub fn stats(&self) -> SoftirqStats {
-        self.engine.counters.read(self.engine.number)
+        self.engine.stats()
     }
 
     /// Takes a place for one more tasklet.

@@ -19,7 +19,7 @@ use crossbeam_queue::ArrayQueue;
 
 use super::gate::{Gate, Next, Runner};
 use super::napi::PollList;
-use super::stats::Counters;
+use super::stats::{Counters, SoftirqStats};
 use super::tasklet;
 use super::vector::Vector;
 use crate::cycles::{CycleBudget, get_cycles};
@@ -248,6 +248,19 @@ impl Engine {
         }
     }
 
+    /// What was done, and how things stand.
+    pub(super) fn stats(&self) -> SoftirqStats {
+        let mut stats = self.counters.read();
+        stats.dispatcher = self.number;
+        stats.is_handed_over = self.gate.is_handed_over();
+        let (pending, broken) = (self.gate.pending(), self.broken.load(Ordering::Relaxed));
+        for (stats, vector) in stats.vectors.iter_mut().zip(Vector::ALL) {
+            stats.is_pending = pending & vector.bit() != 0;
+            stats.is_broken = broken & vector.bit() != 0;
+        }
+        stats
+    }
+
     /// The thread `ksoftirqd/N`.
     pub(super) fn daemon(&self) {
         // The starter may not have stored it yet; both store the same.
@@ -280,7 +293,7 @@ impl Engine {
                 return;
             }
             self.run();
-            self.counters.daemon_round();
+            self.counters.daemon_turn();
             self.end(false);
             if self.dispatcher.strong_count() == 0 {
                 last_rounds -= 1;

@@ -81,7 +81,12 @@ impl Gate {
     }
 
     pub(super) fn is_pending(&self) -> bool {
-        self.pending.load(Acquire) != 0
+        self.pending() != 0
+    }
+
+    /// The bits of the vectors that are pending.
+    pub(super) fn pending(&self) -> u32 {
+        self.pending.load(Acquire)
     }
 
     /// Takes what is pending for one round.

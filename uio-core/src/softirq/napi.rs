@@ -56,7 +56,7 @@ use crate::cycles::CycleBudget;
 use crate::error::{Error, Result};
 use crate::irq::{IrqLine, bump};
 use crate::sync::WaitQueue;
-use crate::sync::context::might_sleep;
+use crate::sync::context::{Origin, might_sleep};
 use state::{Completed, State};
 
 /// Units of work that one poll may do: `NAPI_POLL_WEIGHT`.
@@ -100,8 +100,7 @@ pub(super) struct PollList {
 impl PollList {
     pub(super) fn new() -> Self {
         let (count, used) = (AtomicUsize::new(0), AtomicBool::new(false));
-        // Twice: one that is dropped on the dispatcher gives up its place while it is still listed.
-        Self { queue: ArrayQueue::new(2 * MAX_POLLS), count, used }
+        Self { queue: ArrayQueue::new(MAX_POLLS), count, used }
     }
 
     /// Whether `NET_RX` belongs to this list.
@@ -143,6 +142,7 @@ struct Inner {
     line: IrqLine,
     softirqs: Arc<Softirqs>,
     poller: Box<dyn Poll>,
+    origin: Origin,
     state: State,
     /// Woken when it ends.
     idle: WaitQueue,
@@ -168,6 +168,7 @@ impl Napi {
     ///
     /// `EBUSY` if `NET_RX` was opened for something else; `ENOSPC` if the dispatcher has too many.
     #[doc(alias = "netif_napi_add")]
+    #[track_caller]
     pub fn new(
         softirqs: &Arc<Softirqs>,
         line: &IrqLine,
@@ -191,6 +192,7 @@ impl Napi {
             line: line.clone(),
             softirqs: Arc::clone(softirqs),
             poller: Box::new(poller),
+            origin: Origin::here(),
             state: State::new(),
             idle: WaitQueue::new(),
             polls: AtomicU64::new(0),
@@ -266,6 +268,7 @@ impl Inner {
 
     /// Polls. `None` if it panicked: then it is disabled, and its line stays masked.
     fn poll_once(&self) -> Option<usize> {
+        let _origin = self.origin.enter();
         let polled = catch_unwind(AssertUnwindSafe(|| self.poller.poll(POLL_WEIGHT)));
         let Ok(work) = polled else {
             tracing::error!(poll = %self.name, "a poll panicked; it is not polled again");
@@ -327,7 +330,13 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.disable();
-        self.0.softirqs.engine.polls.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Inner {
+    /// Not before it has left the list, which may be after its last handle: its place is its own until then.
+    fn drop(&mut self) {
+        self.softirqs.engine.polls.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -14,6 +14,10 @@ pub struct VectorStats {
     pub runs: u64,
     /// Time spent in it.
     pub time: Duration,
+    /// Raised, and waiting for its round.
+    pub is_pending: bool,
+    /// Its function panicked once; it is not run any more.
+    pub is_broken: bool,
 }
 
 /// What the softirqs of one dispatcher have done. A column of `/proc/softirqs`.
@@ -25,8 +29,10 @@ pub struct SoftirqStats {
     pub vectors: [VectorStats; Vector::COUNT],
     /// How often 10 rounds or 2 ms were not enough, and `ksoftirqd` took over.
     pub handed_over: u64,
-    /// Rounds that `ksoftirqd` ran.
-    pub daemon_rounds: u64,
+    /// Whether `ksoftirqd` has them at this moment.
+    pub is_handed_over: bool,
+    /// Turns that `ksoftirqd` took, each of at most 10 rounds or 2 ms.
+    pub daemon_turns: u64,
     /// How often polling stopped at its budget or its time with work left: `time_squeeze` of
     /// `/proc/net/softnet_stat`.
     pub squeezed: u64,
@@ -50,7 +56,7 @@ struct Cell {
 pub(super) struct Counters {
     vectors: [Cell; Vector::COUNT],
     handed_over: AtomicU64,
-    daemon_rounds: AtomicU64,
+    daemon_turns: AtomicU64,
     squeezed: AtomicU64,
 }
 
@@ -65,29 +71,27 @@ impl Counters {
         bump(&self.handed_over, 1);
     }
 
-    pub(super) fn daemon_round(&self) {
-        bump(&self.daemon_rounds, 1);
+    pub(super) fn daemon_turn(&self) {
+        bump(&self.daemon_turns, 1);
     }
 
     pub(super) fn squeezed(&self) {
         bump(&self.squeezed, 1);
     }
 
-    pub(super) fn read(&self, dispatcher: usize) -> SoftirqStats {
+    /// The counts; of the state at this moment, which the engine knows, nothing.
+    pub(super) fn read(&self) -> SoftirqStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut vectors = [VectorStats::default(); Vector::COUNT];
-        for (stats, cell) in vectors.iter_mut().zip(&self.vectors) {
-            *stats = VectorStats {
-                runs: get(&cell.runs),
-                time: Cycles(get(&cell.cycles)).to_duration(),
-            };
-        }
-        SoftirqStats {
-            dispatcher,
-            vectors,
+        let mut stats = SoftirqStats {
             handed_over: get(&self.handed_over),
-            daemon_rounds: get(&self.daemon_rounds),
+            daemon_turns: get(&self.daemon_turns),
             squeezed: get(&self.squeezed),
+            ..SoftirqStats::default()
+        };
+        for (stats, cell) in stats.vectors.iter_mut().zip(&self.vectors) {
+            stats.runs = get(&cell.runs);
+            stats.time = Cycles(get(&cell.cycles)).to_duration();
         }
+        stats
     }
 }

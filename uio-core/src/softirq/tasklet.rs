@@ -21,10 +21,11 @@
 //!
 //! # Why it never runs beside itself, and no schedule is lost
 //!
-//! The softirqs of one dispatcher run it, on the dispatcher or in its `ksoftirqd`, never on both. Its turn clears *scheduled* before the function starts; a
-//! `schedule` that comes later sets it again and queues it again. Whoever turns *scheduled* on is the only
+//! The softirqs of one dispatcher run it, on the dispatcher or in its `ksoftirqd`, never on both. Its turn clears
+//! *scheduled* before the function starts; a `schedule` that comes later sets it again and queues it again.
+//! Whoever turns *scheduled* on is the only
 //! one to queue it, so it is queued at most once. *Disabled* and *set aside* share one word with it, so
-//! `enable` and the turn decide in one step who queues it again.
+//! `enable` and the turn decide in one step who queues it again. The loom models of `state` hold this.
 //!
 //! # Where it runs
 //!
@@ -40,6 +41,8 @@
 //!
 //! Mirrors `struct tasklet_struct` (`include/linux/interrupt.h`, `kernel/softirq.c`).
 
+mod state;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -47,19 +50,13 @@ use std::sync::Arc;
 use super::attach::{Priority, Softirqs};
 use crate::error::Result;
 use crate::sync::WaitQueue;
-use crate::sync::context::might_sleep;
-use crate::sync::facade::atomic::{AtomicU32, Ordering};
-
-const SCHEDULED: u32 = 1 << 31;
-const RUNNING: u32 = 1 << 30;
-const SET_ASIDE: u32 = 1 << 29;
-const HIGH: u32 = 1 << 28;
-const KILLED: u32 = 1 << 27;
-const DISABLED: u32 = 0xFFFF;
+use crate::sync::context::{Origin, might_sleep};
+use state::{Enabled, State};
 
 pub(super) struct Inner {
     name: String,
-    state: AtomicU32,
+    origin: Origin,
+    state: State,
     softirqs: Arc<Softirqs>,
     /// Woken when a run ends.
     idle: WaitQueue,
@@ -82,8 +79,9 @@ impl Tasklet {
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if the dispatcher has too many.
+    /// `ENOSPC` if the dispatcher has too many; one that is killed counts until it is dropped.
     #[doc(alias = "tasklet_setup")]
+    #[track_caller]
     pub fn new(
         softirqs: &Arc<Softirqs>,
         name: impl Into<String>,
@@ -93,7 +91,8 @@ impl Tasklet {
         softirqs.reserve(&name)?;
         let inner = Inner {
             name,
-            state: AtomicU32::new(0),
+            origin: Origin::here(),
+            state: State::new(),
             softirqs: Arc::clone(softirqs),
             idle: WaitQueue::new(),
             function: Box::new(function),
@@ -121,13 +120,14 @@ impl Tasklet {
     #[track_caller]
     pub fn disable(&self) {
         self.disable_nosync();
-        self.inner().wait_while(RUNNING);
+        let inner = self.inner();
+        inner.wait_until(|| !inner.state.is_running());
     }
 
     /// As [`disable`](Self::disable), without the wait.
     #[doc(alias = "tasklet_disable_nosync")]
     pub fn disable_nosync(&self) {
-        self.inner().state.fetch_add(1, Ordering::AcqRel);
+        self.inner().state.disable();
     }
 
     /// Undoes one [`disable`](Self::disable). If the tasklet was scheduled meanwhile, it runs.
@@ -138,17 +138,11 @@ impl Tasklet {
     #[doc(alias = "tasklet_enable")]
     pub fn enable(&self) {
         let inner = self.inner();
-        let requeue = inner.change(|old| {
-            assert!(old & DISABLED != 0, "tasklet {} enabled without a disable", inner.name);
-            let new = old - 1;
-            if new & DISABLED == 0 {
-                (new & !SET_ASIDE, new & SET_ASIDE != 0)
-            } else {
-                (new, false)
-            }
-        });
-        if requeue {
-            inner.softirqs.enqueue(Arc::clone(inner), inner.priority());
+        match inner.state.enable() {
+            Enabled::Nothing => {}
+            Enabled::Requeue => inner.softirqs.enqueue(Arc::clone(inner), inner.priority()),
+            // PANIC: documented.
+            Enabled::Unbalanced => panic!("tasklet {} enabled without a disable", inner.name),
         }
     }
 
@@ -178,15 +172,8 @@ impl Handle {
     #[track_caller]
     fn kill(&self) {
         let inner = &self.0;
-        let was = inner.state.fetch_or(KILLED, Ordering::AcqRel);
-        if was & KILLED == 0 {
-            inner.softirqs.unreserve();
-        }
-        // What is set aside will not come up any more: nobody is left to enable it in time.
-        inner.change(|old| {
-            if old & SET_ASIDE != 0 { (old & !(SET_ASIDE | SCHEDULED), ()) } else { (old, ()) }
-        });
-        inner.wait_while(SCHEDULED | RUNNING);
+        inner.state.kill();
+        inner.wait_until(|| !inner.state.is_scheduled() && !inner.state.is_running());
     }
 }
 
@@ -197,26 +184,8 @@ impl Drop for Handle {
 }
 
 impl Inner {
-    fn change<R>(&self, step: impl Fn(u32) -> (u32, R)) -> R {
-        let mut old = self.state.load(Ordering::Relaxed);
-        loop {
-            let (new, result) = step(old);
-            match self.state.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return result,
-                Err(now) => old = now,
-            }
-        }
-    }
-
     fn schedule(this: &Arc<Self>, priority: Priority) -> bool {
-        let high = if priority == Priority::High { HIGH } else { 0 };
-        let won = this.change(|old| {
-            if old & (SCHEDULED | KILLED) != 0 {
-                (old, false)
-            } else {
-                (old & !HIGH | SCHEDULED | high, true)
-            }
-        });
+        let won = this.state.schedule(priority == Priority::High);
         if won {
             this.softirqs.enqueue(Arc::clone(this), priority);
         }
@@ -224,51 +193,49 @@ impl Inner {
     }
 
     fn priority(&self) -> Priority {
-        if self.state.load(Ordering::Relaxed) & HIGH != 0 {
-            Priority::High
-        } else {
-            Priority::Normal
-        }
+        if self.state.is_high() { Priority::High } else { Priority::Normal }
     }
 
     /// Its turn has come. Called by whoever runs softirqs.
     pub(super) fn run(&self) {
-        let start = self.change(|old| match old {
-            _ if old & DISABLED == 0 => (old & !SCHEDULED | RUNNING, true),
-            // Nobody is going to enable what is killed: it is dropped here.
-            _ if old & KILLED != 0 => (old & !SCHEDULED, false),
-            _ => (old | SET_ASIDE, false),
-        });
-        if start {
+        if self.state.begin() {
+            let _origin = self.origin.enter();
             if catch_unwind(AssertUnwindSafe(|| (self.function)())).is_err() {
                 tracing::error!(tasklet = %self.name, "a tasklet panicked; it is not run again");
-                self.state.fetch_or(KILLED, Ordering::AcqRel);
+                self.state.kill();
             }
-            self.state.fetch_and(!RUNNING, Ordering::AcqRel);
+            self.state.end();
         }
         self.idle.wake_all();
     }
 
-    /// Waits while any of `bits` is set and somebody is there to clear it.
+    /// Waits until `over`, if somebody is there to bring it about.
     #[track_caller]
-    fn wait_while(&self, bits: u32) {
+    fn wait_until(&self, over: impl Fn() -> bool) {
         let engine = &self.softirqs.engine;
         if engine.is_own_thread() {
             return;
         }
         might_sleep();
-        engine.wait_until(&self.idle, || self.state.load(Ordering::Acquire) & bits == 0);
+        engine.wait_until(&self.idle, over);
+    }
+}
+
+impl Drop for Inner {
+    /// Not before it has left the queue, which may be after its last handle: its place is its own until then.
+    fn drop(&mut self) {
+        self.softirqs.unreserve();
     }
 }
 
 impl fmt::Debug for Tasklet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.inner().state.load(Ordering::Relaxed);
+        let state = &self.inner().state;
         f.debug_struct("Tasklet")
             .field("name", &self.inner().name)
-            .field("scheduled", &(state & SCHEDULED != 0))
-            .field("running", &(state & RUNNING != 0))
-            .field("disabled", &(state & DISABLED))
+            .field("scheduled", &state.is_scheduled())
+            .field("running", &state.is_running())
+            .field("disabled", &state.depth())
             .finish_non_exhaustive()
     }
 }

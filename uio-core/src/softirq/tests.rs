@@ -155,7 +155,7 @@ fn after_ten_rounds_ksoftirqd_takes_over_and_hands_back_when_nothing_is_pending(
     wait_until("a run", || threads.lock().unwrap().len() == 1);
     assert_eq!(*threads.lock().unwrap(), ["irq/test"]);
     let stats = softirqs.stats();
-    assert!(stats.handed_over == 1 && stats.daemon_rounds > 0, "{stats:?}");
+    assert!(stats.handed_over == 1 && stats.daemon_turns > 0, "{stats:?}");
 }
 
 #[test]
@@ -318,7 +318,27 @@ fn a_softirq_that_panics_is_not_run_again_and_hurts_no_other() {
         softirqs.raise(Vector::Rcu);
         wait_until("the good one", || runs.load(Ordering::SeqCst) == round);
     }
-    assert_eq!(softirqs.stats().vector(Vector::Timer).runs, 1);
+    let stats = softirqs.stats();
+    assert_eq!(stats.vector(Vector::Timer).runs, 1);
+    assert!(stats.vector(Vector::Timer).is_broken && !stats.vector(Vector::Rcu).is_broken);
+}
+
+#[test]
+fn statistics_tell_what_is_pending_and_who_has_it() {
+    let (_dispatcher, softirqs) = bench();
+    softirqs.open(Vector::Timer, || ()).unwrap();
+    let held = softirqs.bh_disable();
+    softirqs.raise(Vector::Timer);
+    let pending = |vector| softirqs.stats().vector(vector).is_pending;
+    assert!(pending(Vector::Timer) && !pending(Vector::Rcu));
+    drop(held);
+    wait_until("the run", || softirqs.stats().vector(Vector::Timer).runs == 1);
+    assert!(!pending(Vector::Timer));
+    let Endless { stop, .. } = endless(&softirqs);
+    softirqs.raise(Vector::Block);
+    wait_until("the hand-over", || softirqs.stats().is_handed_over);
+    stop.store(true, Ordering::SeqCst);
+    wait_until("the hand-back", || !softirqs.stats().is_handed_over);
 }
 
 #[test]
@@ -473,4 +493,42 @@ fn the_dispatcher_may_end_while_ksoftirqd_runs() {
     let runs = threads.lock().unwrap().len();
     thread::sleep(Duration::from_millis(2));
     assert_eq!(threads.lock().unwrap().len(), runs, "it has ended");
+}
+
+#[test]
+fn a_vector_raised_on_one_dispatcher_is_pending_on_no_other() {
+    let (first, second) = (bench(), bench());
+    let (runs, counter) = count();
+    for (_, softirqs) in [&first, &second] {
+        let counter = Arc::clone(&counter);
+        let count = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        softirqs.open(Vector::NetTx, count).unwrap();
+    }
+    let held = [first.1.bh_disable(), second.1.bh_disable()];
+    first.1.raise(Vector::NetTx);
+    let pending = |softirqs: &Softirqs| softirqs.stats().vector(Vector::NetTx).is_pending;
+    assert!(pending(&first.1) && !pending(&second.1));
+    drop(held);
+    wait_until("the run", || first.1.stats().vector(Vector::NetTx).runs == 1);
+    drop(second.1.bh_disable());
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(second.1.stats().vector(Vector::NetTx).runs, 0);
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_sleeping_call_in_a_softirq_is_caught_with_the_place_where_it_was_opened() {
+    let (_dispatcher, softirqs) = bench();
+    let (say, said) = mpsc::channel();
+    let opened = line!() + 1;
+    let done = softirqs.open(Vector::Timer, move || {
+        let caught = std::panic::catch_unwind(crate::irq::might_sleep).unwrap_err();
+        say.send(caught.downcast_ref::<String>().cloned()).unwrap();
+    });
+    done.unwrap();
+    softirqs.raise(Vector::Timer);
+    let text = said.recv_timeout(DEADLINE).unwrap().unwrap();
+    assert!(text.contains(&format!("(set up at {}:{opened}:", file!())), "{text}");
 }

@@ -31,10 +31,23 @@ struct Entered {
         expect(dead_code, reason = "for the messages of debug builds")
     )]
     place: Option<&'static Location<'static>>,
+    #[cfg(debug_assertions)]
+    origin: Option<&'static Location<'static>>,
+}
+
+impl Entered {
+    const fn at(level: Level, place: Option<&'static Location<'static>>) -> Self {
+        Self {
+            level,
+            place,
+            #[cfg(debug_assertions)]
+            origin: None,
+        }
+    }
 }
 
 thread_local! {
-    static CURRENT: Cell<Entered> = const { Cell::new(Entered { level: Level::Task, place: None }) };
+    static CURRENT: Cell<Entered> = const { Cell::new(Entered::at(Level::Task, None)) };
 }
 
 /// The level of the calling thread.
@@ -61,18 +74,52 @@ pub fn in_softirq() -> bool {
     current_level() == Level::Softirq
 }
 
-/// Where the calling thread entered its level; nowhere at [`Level::Task`].
+/// Where the code that runs was handed in, or else where the calling thread entered its level; nowhere at
+/// [`Level::Task`].
 #[cfg(all(debug_assertions, not(loom)))]
 pub(super) fn entered_at() -> Option<&'static Location<'static>> {
-    CURRENT.get().place
+    let Entered { place, origin, .. } = CURRENT.get();
+    origin.or(place)
 }
 
 /// Raises the calling thread to `level` until the guard is dropped.
 #[track_caller]
 #[inline]
 pub(crate) fn enter(level: Level) -> LevelGuard {
-    let before = CURRENT.replace(Entered { level, place: Some(Location::caller()) });
+    let before = CURRENT.replace(Entered::at(level, Some(Location::caller())));
     LevelGuard { before, thread_bound: PhantomData }
+}
+
+/// Where a driver handed in what runs in interrupt context: a handler, a tasklet. Messages about that code name
+/// it. In release builds there is nothing in it, and nothing is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    #[cfg(debug_assertions)]
+    place: &'static Location<'static>,
+}
+
+impl Origin {
+    /// The place of the call.
+    #[track_caller]
+    pub(crate) fn here() -> Self {
+        Self {
+            #[cfg(debug_assertions)]
+            place: Location::caller(),
+        }
+    }
+
+    /// Says on this thread that the code runs, until the guard is dropped.
+    #[cfg(debug_assertions)]
+    pub(crate) fn enter(self) -> LevelGuard {
+        let before = CURRENT.get();
+        CURRENT.set(Entered { origin: Some(self.place), ..before });
+        LevelGuard { before, thread_bound: PhantomData }
+    }
+
+    /// Says nothing.
+    #[cfg(not(debug_assertions))]
+    #[inline]
+    pub(crate) fn enter(self) {}
 }
 
 /// Puts the level back. Bound to its thread.
@@ -89,7 +136,8 @@ impl Drop for LevelGuard {
 }
 
 /// Says that the caller may sleep. In debug builds, a top half or bottom half that gets here is a bug of the
-/// driver: it panics with the place of the call and the place where the context was entered. So is a thread
+/// driver: it panics with the place of the call, the place where the context was entered, and the one where the
+/// driver set up the handler or tasklet that runs. So is a thread
 /// that holds a spin lock, or reads under RCU: the [lock checker](super::lockdep) reports it. In release builds
 /// it costs nothing.
 ///
@@ -101,10 +149,16 @@ impl Drop for LevelGuard {
 pub fn might_sleep() {
     #[cfg(debug_assertions)]
     {
-        let Entered { level, place } = CURRENT.get();
+        let Entered { level, place, origin } = CURRENT.get();
         if level != Level::Task {
             let caller = Location::caller();
-            let entered = place.map_or_else(String::new, |place| format!(" (entered at {place})"));
+            let entered = match (origin, place) {
+                (Some(origin), Some(place)) => {
+                    format!(" (set up at {origin}, entered at {place})")
+                }
+                (None, Some(place)) => format!(" (entered at {place})"),
+                _ => String::new(),
+            };
             panic!("sleeping call at {caller} in {level:?} context{entered}: a bug of the driver");
         }
     }

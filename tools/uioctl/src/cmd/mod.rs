@@ -1,5 +1,6 @@
 //! The commands, one file each: arguments in, text or JSON out.
 
+mod daemons;
 pub(crate) mod irq;
 pub(crate) mod ls;
 pub(crate) mod resources;

@@ -1,122 +1,42 @@
 //! `uioctl status`: what the running daemons drive, as they tell it over their control sockets.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::thread;
 
 use serde_json::value::RawValue;
 use uio_core::{Errno, Error};
 
-use crate::cli::{Cli, StatusArgs};
-use crate::control::{self, DeviceStatus, LineStatus, NodeStatus, Status};
-use crate::failure::{Failure, complain};
+use crate::cli::{Cli, DaemonArgs};
+use crate::control::{DeviceStatus, LineStatus, NodeStatus};
+use crate::failure::Failure;
 use crate::out::Out;
 use crate::size::{human_ns, human_size, human_span};
 use crate::table::{Align, Cell, Paint, Table, printable};
 
-const REQUEST: &str = r#"{"request":"status"}"#;
+use super::daemons::{Answer, Daemons};
 
-pub(crate) fn run(args: &StatusArgs, cli: &Cli, out: &mut Out) -> Result<(), Failure> {
-    let run_dir = args.run_dir.clone().unwrap_or_else(uio_core::default_run_dir);
-    let sockets = control::sockets(&run_dir)
-        .map_err(|error| Error::from_io(&error, "cannot look for daemons in", run_dir.display()))?;
-    let mut answers = Vec::new();
-    let mut failed = false;
-    for (pid, answer) in ask_all(sockets) {
-        match answer.and_then(|text| Answer::parse(pid, &text)) {
-            Ok(answer) => answers.push(answer),
-            // A daemon that was killed leaves its socket behind.
-            Err(error) if nobody_listens(&error) => (),
-            Err(error) => {
-                failed = true;
-                complain(not_asked(pid, &error));
-            }
-        }
-    }
-    if answers.is_empty() && !failed {
+pub(crate) fn run(args: &DaemonArgs, cli: &Cli, out: &mut Out) -> Result<(), Failure> {
+    let run_dir = args.run_dir();
+    let daemons = Daemons::ask(&run_dir)?;
+    if daemons.is_nobody() {
         let error = Error::new(Errno::ESRCH, "no daemon is running in", run_dir.display())
             .with_cause("nobody listens there")
             .with_hint("start uiod, or name its directory with --run-dir");
         return Err(error.into());
     }
     if cli.json {
-        let raw: Vec<&RawValue> = answers.iter().map(|answer| &*answer.raw).collect();
+        let raw: Vec<&RawValue> = daemons.answers.iter().map(|answer| &*answer.raw).collect();
         out.json(&raw)?;
     } else {
-        show_all(&answers, out)?;
+        show_all(&daemons, out)?;
     }
-    for Answer { pid, status, .. } in &answers {
-        if let Some(text) = &status.error {
-            failed = true;
-            complain(format_args!("daemon {pid} refused: {text}"));
-        }
-    }
-    if failed {
-        out.flush()?;
-        return Err(Failure::Reported);
-    }
-    Ok(())
+    daemons.finish(out)
 }
 
-/// All at once, so that several which hang cost the time of one.
-fn ask_all(sockets: Vec<(u32, PathBuf)>) -> Vec<(u32, io::Result<String>)> {
-    let asked: Vec<_> = sockets
-        .into_iter()
-        .map(|(pid, path)| (pid, thread::spawn(move || control::ask(&path, REQUEST))))
-        .collect();
-    asked
-        .into_iter()
-        .map(|(pid, thread)| {
-            (pid, thread.join().unwrap_or_else(|_| Err(io::Error::other("asking it panicked"))))
-        })
-        .collect()
-}
-
-fn not_asked(pid: u32, error: &io::Error) -> Error {
-    let explained =
-        Error::from_io(error, "cannot ask for the status of", format_args!("daemon {pid}"));
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            explained.with_hint("ask as the user that runs it, or as root")
-        }
-        _ => explained,
-    }
-}
-
-fn nobody_listens(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
-}
-
-/// What one daemon said, in its own words and as far as they are understood.
-#[derive(Debug)]
-struct Answer {
-    pid: u32,
-    raw: Box<RawValue>,
-    status: Status,
-}
-
-impl Answer {
-    fn parse(pid: u32, text: &str) -> io::Result<Self> {
-        let unreadable = |error: serde_json::Error| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("its answer makes no sense: {error}"),
-            )
-        };
-        let raw: Box<RawValue> = serde_json::from_str(text).map_err(unreadable)?;
-        let status = serde_json::from_str(text).map_err(unreadable)?;
-        Ok(Self { pid, raw, status })
-    }
-}
-
-fn show_all(answers: &[Answer], out: &mut Out) -> io::Result<()> {
-    let mut is_first = true;
-    for Answer { pid, status, .. } in answers.iter().filter(|answer| answer.status.error.is_none())
-    {
-        if !is_first {
+fn show_all(daemons: &Daemons, out: &mut Out) -> io::Result<()> {
+    for (index, Answer { pid, status, .. }) in daemons.told().enumerate() {
+        if index > 0 {
             writeln!(out)?;
         }
-        is_first = false;
         let title = Paint::Bold.apply(&format!("uiod {pid}"), out.colors());
         writeln!(out, "{title}, up {}", human_span(status.uptime_ms))?;
         for device in &status.devices {

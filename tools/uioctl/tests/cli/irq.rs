@@ -216,20 +216,7 @@ fn a_terminal_gets_one_screen_that_is_drawn_over() {
 }
 
 #[test]
-fn softirqs_are_counted_by_cpu() {
-    let text = Run::with(on("softirqs-vm.txt", &["softirqs"])).stdout();
-    assert!(
-        text.contains("\nNET_RX     2038   3296   5334  network, received packets\n"),
-        "{text}"
-    );
-    let json = Run::with(on("softirqs-vm.txt", &["softirqs", "--json"])).json();
-    let tasklet = serde_json::json!({"name": "TASKLET", "counts": [44, 1], "total": 45});
-    assert_eq!(json["softirqs"][6], tasklet);
-}
-
-#[test]
 fn this_machine_is_read() {
     let json = Run::with(["irq", "--json"]).json();
     assert!(!json["interrupts"].as_array().unwrap().is_empty());
-    Run::with(["softirqs"]).stdout();
 }

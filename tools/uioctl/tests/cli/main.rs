@@ -1,11 +1,13 @@
 //! `uioctl` as its users meet it: the real program, on copies of procfs and sysfs and on fake daemons.
 //!
-//! One module for each command, and `manners` for what they have in common. [`Run`] starts the program.
+//! One module for each command, and `manners` for what they have in common; `fake` has the daemons. [`Run`] starts the program.
 
+mod fake;
 mod irq;
 mod ls;
 mod manners;
 mod resources;
+mod softirqs;
 mod status;
 
 use std::ffi::OsStr;

@@ -1,8 +1,8 @@
 //! `uioctl status`, against daemons that answer, refuse, hang, babble or are dead.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,31 +12,9 @@ use nix::sys::socket::{
 };
 
 use super::Run;
+use super::fake::{answering, daemon};
 
 const ANSWER: &str = r#"{"version":1,"pid":123,"uptime_ms":312000,"future":[1,2],"devices":[{"name":"uio:uio_dummy","driver":"uio-dummy","state":"running","regions":[{"index":0,"name":"regs","address":4364369920,"size":4096,"offset":0},{"index":1,"name":"fifo","address":null,"size":8192,"offset":0}],"lines":[{"name":"uio0","backend":"uio","masked":false,"raised":1002,"handled":1000,"none":0,"missed":2,"handler_ns":1500000,"handlers":["uio-dummy"]}],"nodes":[{"path":"/dev/uio_dummy0","kind":"cuse","rings":[{"name":"rx","bytes":12,"capacity":65536},{"name":"tx","bytes":0,"capacity":65536}],"openers":2,"waiting_readers":1,"waiting_writers":0,"pollers":3}]}]}"#;
-
-/// A daemon for one client, which does as `serve` says after it has read the request.
-fn daemon(dir: &Path, pid: u32, serve: impl FnOnce(UnixStream) + Send + 'static) {
-    let listener = UnixListener::bind(dir.join(format!("control-{pid}.sock"))).unwrap();
-    thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut request = String::new();
-        BufReader::new(&stream).read_line(&mut request).unwrap();
-        assert_eq!(request, "{\"request\":\"status\"}\n");
-        serve(stream);
-    });
-}
-
-fn answering(dir: &Path, pid: u32, answer: &'static str) {
-    daemon(dir, pid, move |mut stream| {
-        // In two parts, as a long answer comes.
-        let (first, second) = answer.split_at(answer.len() / 2);
-        stream.write_all(first.as_bytes()).unwrap();
-        thread::sleep(Duration::from_millis(20));
-        stream.write_all(second.as_bytes()).unwrap();
-        stream.write_all(b"\n").unwrap();
-    });
-}
 
 fn status(dir: &Path, args: &[&str]) -> Run {
     Run::with([&["status", "--run-dir", dir.to_str().unwrap()][..], args].concat())

@@ -128,3 +128,29 @@ fn a_line_that_is_shut_off_is_only_polled_and_is_unmasked_once_when_enabled_agai
     assert_eq!(state.reenable(), Owed::Unmask);
     assert_eq!(state.reenable(), Owed::Nothing);
 }
+
+#[test]
+fn a_line_is_inactive_pending_active_both_or_disabled() {
+    let state = State::new();
+    assert_eq!(state.look(), LineState::Disabled { pending: false }, "without a handler");
+    assert_eq!(state.open(true), Owed::Unmask);
+    assert_eq!(state.look(), LineState::Inactive);
+    assert_eq!(state.fired(false), Taken::Run);
+    assert_eq!(state.look(), LineState::Active);
+    assert_eq!(state.fired(false), Taken::Kept);
+    assert_eq!(state.look(), LineState::ActiveAndPending);
+    assert_eq!(state.leave(), Owed::Resend);
+    assert_eq!(state.look(), LineState::Pending);
+    state.mask();
+    assert_eq!(state.look(), LineState::Disabled { pending: true });
+    assert_eq!(state.unmask(), Owed::Resend);
+    assert!(state.resend());
+    state.hold();
+    assert_eq!(
+        (state.leave(), state.look()),
+        (Owed::Nothing, LineState::Disabled { pending: false })
+    );
+    assert_eq!((state.release(), state.look()), (Owed::Nothing, LineState::Inactive));
+    assert!(state.die());
+    assert_eq!(state.look(), LineState::Gone);
+}

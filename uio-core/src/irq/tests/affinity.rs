@@ -22,6 +22,94 @@ fn a_dispatcher_runs_on_the_processors_it_is_given() {
     assert_eq!(*seen.lock().unwrap(), Some(last));
 }
 
+/// How the calling thread is scheduled: `policy` and `nice` of `proc_pid_stat(5)`, and its processors.
+fn place() -> (String, String, CpuSet) {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let field = |number: usize| fields.split(' ').nth(number - 3).unwrap().to_owned();
+    let cpus = crate::sys::sched::affinity(nix::unistd::Pid::from_raw(0)).unwrap();
+    (field(41), field(19), cpus)
+}
+
+/// A class that everybody may choose, and one processor; and what `place` says then.
+fn batch() -> (ThreadOptions, (String, String, CpuSet)) {
+    let last = CpuSet::of(CpuSet::allowed().iter().last()).unwrap();
+    let scheduler = Some(Scheduler::Batch { nice: 5 });
+    let policy = libc::SCHED_BATCH.to_string();
+    (ThreadOptions { scheduler, cpus: Some(last) }, (policy, "5".to_owned(), last))
+}
+
+type Places = Arc<Mutex<Vec<(String, String, CpuSet)>>>;
+
+/// A handler that notes where it runs.
+fn placed() -> (Arc<Probe>, Places) {
+    let places = Places::default();
+    let note = Arc::clone(&places);
+    let probe = Probe::new(move |_| {
+        note.lock().unwrap().push(place());
+        IrqReturn::Handled
+    });
+    (probe, places)
+}
+
+#[test]
+fn a_dispatcher_is_scheduled_as_it_is_told() {
+    let (options, expected) = batch();
+    let dispatcher = Dispatcher::start_with("irq/placed", &options).unwrap();
+    let device = Device::new();
+    let line = IrqLine::new("test", Box::new(Source(Arc::clone(&device))), &dispatcher);
+    let (probe, places) = placed();
+    let _held = Registration::request(&line, Flags::empty(), "probe", probe.clone()).unwrap();
+    device.raise(1);
+    probe.wait_for(1);
+    assert_eq!(*places.lock().unwrap(), [expected]);
+}
+
+#[test]
+fn a_dedicated_line_runs_where_and_as_it_is_told() {
+    let (options, expected) = batch();
+    let (_dispatcher, device, line) = bench();
+    let _own = line.dedicate(&options).unwrap();
+    let (probe, places) = placed();
+    let _held = Registration::request(&line, Flags::empty(), "probe", probe.clone()).unwrap();
+    device.raise(1);
+    probe.wait_for(1);
+    assert_eq!(*places.lock().unwrap(), [expected]);
+}
+
+#[test]
+fn the_thread_of_a_threaded_handler_is_scheduled_as_it_is_told() {
+    struct InThread(Arc<Probe>);
+    impl ThreadedHandler for InThread {
+        fn handle_threaded(&self) -> IrqReturn {
+            self.0.handle()
+        }
+    }
+    let (options, expected) = batch();
+    let (_dispatcher, device, line) = bench();
+    let (probe, places) = placed();
+    let handler = Arc::new(InThread(probe.clone()));
+    let held =
+        ThreadedRegistration::request_with(&line, Flags::ONESHOT, "placed", handler, &options);
+    let _held = held.unwrap();
+    device.raise(1);
+    probe.wait_for(1);
+    assert_eq!(*places.lock().unwrap(), [expected]);
+}
+
+#[test]
+fn every_interrupt_of_this_machine_says_where_it_may_go() {
+    let dirs = std::fs::read_dir("/proc/irq").into_iter().flatten().flatten();
+    let numbers = dirs.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for number in numbers {
+        match ProcIrq::default().hardware_irq(number).affinity() {
+            Ok(cpus) => assert!(!cpus.is_empty(), "{number} goes nowhere"),
+            // It was freed meanwhile.
+            Err(error) => assert_eq!(error.errno(), Errno::ENOENT, "{error}"),
+        }
+    }
+}
+
 #[test]
 fn a_dispatcher_with_a_priority_that_is_none_does_not_start() {
     let scheduler = Some(Scheduler::RoundRobin { priority: 100 });

@@ -93,3 +93,62 @@ fn disable_waits_for_a_thread_function_that_runs() {
     assert!(!running.load(Ordering::SeqCst));
     held.synchronize();
 }
+
+#[test]
+fn a_line_says_how_it_stands() {
+    let (_dispatcher, device, line) = bench();
+    assert_eq!(line.state(), LineState::Disabled { pending: false });
+    let (probe, gate, running) = gated();
+    let held = Registration::request(&line, Flags::empty(), "probe", probe).unwrap();
+    assert_eq!(line.state(), LineState::Inactive);
+    line.disable_nosync();
+    device.raise(1);
+    wait_until("what is kept", || line.state() == LineState::Disabled { pending: true });
+    let closed = gate.lock().unwrap();
+    line.enable();
+    wait_until("the handler", || running.load(Ordering::SeqCst));
+    assert_eq!(line.state(), LineState::Active);
+    drop(closed);
+    wait_until("the end of the round", || line.state() == LineState::Inactive);
+    device.unplug();
+    wait_until("the end", || line.state() == LineState::Gone);
+    drop(held);
+}
+
+#[test]
+fn synchronize_irq_waits_for_a_handler_that_runs_and_leaves_the_line_enabled() {
+    let (_dispatcher, device, line) = bench();
+    let (probe, gate, running) = gated();
+    let held = Registration::request(&line, Flags::empty(), "probe", probe.clone()).unwrap();
+    held.synchronize();
+    let closed = gate.lock().unwrap();
+    device.raise(1);
+    wait_until("the handler", || running.load(Ordering::SeqCst));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| held.synchronize());
+        wait_until("the waiter", || line.line.idle.has_waiters());
+        assert!(!waiting.is_finished());
+        drop(closed);
+    });
+    assert!(!running.load(Ordering::SeqCst) && !line.is_masked());
+    device.raise(1);
+    probe.wait_for(2);
+}
+
+#[test]
+fn synchronize_irq_waits_for_a_thread_function_that_runs() {
+    let (_dispatcher, device, line) = bench();
+    let (probe, gate, running) = gated();
+    let thread_fn: Box<dyn Fn() -> IrqReturn + Send + Sync> = Box::new(move || probe.handle());
+    let held = request_threaded_irq(&line, None, Some(thread_fn), Flags::ONESHOT, "probe").unwrap();
+    let closed = gate.lock().unwrap();
+    device.raise(1);
+    wait_until("the thread function", || running.load(Ordering::SeqCst));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| held.synchronize());
+        wait_until("the waiter", || line.line.idle.has_waiters());
+        assert!(!waiting.is_finished());
+        drop(closed);
+    });
+    assert!(!running.load(Ordering::SeqCst));
+}

@@ -1,6 +1,6 @@
 //! A test per rule of `include/linux/interrupt.h`'s text on tasklets.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -164,7 +164,7 @@ fn disable_waits_for_a_run_that_is_under_way() {
     let (busy, release) = bench.busy();
     let waiting = busy.clone();
     let thread = std::thread::spawn(move || waiting.disable());
-    wait_until("the disable", || busy.inner().state.load(Ordering::SeqCst) & DISABLED == 1);
+    wait_until("the disable", || busy.inner().state.depth() == 1);
     assert!(!thread.is_finished());
     drop(release);
     thread.join().unwrap();
@@ -232,4 +232,80 @@ fn dropping_the_dispatcher_first_does_not_hang_a_kill() {
     drop(dispatcher);
     tasklet.schedule();
     tasklet.kill();
+}
+
+#[test]
+fn disable_nosync_does_not_wait_for_a_run_that_is_under_way() {
+    let bench = bench();
+    let (busy, release) = bench.busy();
+    busy.disable_nosync();
+    assert!(busy.inner().state.is_running());
+    busy.schedule();
+    drop(release);
+    wait_until("the end of the run", || !busy.inner().state.is_running());
+    let (fence, fenced) = counting();
+    let after = bench.tasklet(fenced);
+    after.schedule();
+    wait_until("a later tasklet", || fence.load(Ordering::SeqCst) == 1);
+    assert!(busy.inner().state.is_scheduled(), "it does not start");
+    busy.kill();
+}
+
+#[test]
+fn a_dispatcher_has_so_many_tasklets_and_one_that_is_dropped_makes_room() {
+    let bench = bench();
+    let all: Vec<_> =
+        (0..super::super::engine::MAX_TASKLETS).map(|_| bench.tasklet(|| ())).collect();
+    let error = Tasklet::new(&bench.softirqs, "more", || ()).unwrap_err();
+    assert_eq!(error.errno(), nix::errno::Errno::ENOSPC);
+    all[0].kill();
+    assert!(Tasklet::new(&bench.softirqs, "more", || ()).is_err(), "it is still there");
+    drop(all);
+    bench.tasklet(|| ());
+}
+
+#[test]
+fn a_tasklet_that_is_dropped_by_a_softirq_while_it_is_scheduled_keeps_its_place_until_its_turn() {
+    let bench = bench();
+    let (runs, made) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (softirqs, counter, noted) =
+        (Arc::downgrade(&bench.softirqs), Arc::clone(&runs), Arc::clone(&made));
+    let maker = bench.tasklet(move || {
+        let softirqs = softirqs.upgrade().unwrap();
+        let many = 2 * super::super::engine::MAX_TASKLETS;
+        let made = (0..many).map_while(|_| {
+            let counter = Arc::clone(&counter);
+            let run = move || {
+                counter.fetch_add(1, Ordering::SeqCst);
+            };
+            Tasklet::new(&softirqs, "short", run).ok()?.schedule().then_some(())
+        });
+        noted.store(made.count() as u64, Ordering::SeqCst);
+    });
+    maker.schedule();
+    // All but the maker's own place.
+    let most = super::super::engine::MAX_TASKLETS as u64 - 1;
+    wait_until("their runs", || runs.load(Ordering::SeqCst) == most);
+    assert_eq!(made.load(Ordering::SeqCst), most);
+    wait_until("their end", || Tasklet::new(&bench.softirqs, "more", || ()).is_ok());
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_sleeping_call_in_a_tasklet_is_caught_with_both_places() {
+    let bench = bench();
+    let (say, said) = mpsc::channel();
+    let made = line!() + 1;
+    let tasklet = Tasklet::new(&bench.softirqs, "test", move || {
+        let sleep = || crate::sync::Completion::new().wait();
+        let caught = catch_unwind(AssertUnwindSafe(sleep)).unwrap_err();
+        say.send(caught.downcast_ref::<String>().cloned()).unwrap();
+    })
+    .unwrap();
+    tasklet.schedule();
+    let text = said.recv_timeout(DEADLINE).unwrap().unwrap();
+    let (call, set_up) = text.split_once(" in Softirq context (set up at ").unwrap();
+    let file = file!();
+    assert!(call.contains(&format!("{file}:{}:", made + 1)), "{text}");
+    assert!(set_up.starts_with(&format!("{file}:{made}:")), "{text}");
 }
