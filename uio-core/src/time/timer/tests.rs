@@ -10,7 +10,9 @@ use crate::irq::Dispatcher;
 use crate::sync::context;
 use crate::time::jiffies::{HZ, msecs_to_jiffies, now_jiffies};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+mod softirq;
+
+const DEADLINE: Duration = Duration::from_secs(30);
 
 struct Bench {
     dispatcher: Dispatcher,
