@@ -8,12 +8,16 @@ use std::thread::JoinHandle;
 use nix::errno::Errno;
 
 use super::bh::{self, BhDisabledGuard};
+#[cfg(not(loom))]
+use super::engine::Member;
 use super::engine::{Engine, MAX_TASKLETS};
 use super::stats::SoftirqStats;
 use super::tasklet::Inner;
 use super::vector::Vector;
 use crate::error::{Error, Result};
-use crate::irq::{AfterHook, Dispatcher, ThreadOptions, thread};
+use crate::irq::{AfterHook, Dispatcher, Shared, ThreadOptions, thread};
+#[cfg(not(loom))]
+use crate::sync::WaitQueue;
 use crate::sync::context::Origin;
 
 /// The order in which scheduled tasklets run.
@@ -33,12 +37,25 @@ pub struct Softirqs {
 }
 
 impl Softirqs {
-    /// Gives `dispatcher` its bottom halves, and a thread `ksoftirqd/N` for when there are too many.
+    /// The bottom halves of `dispatcher`, of which there is one set, as a processor has one: made by the first
+    /// call, with a thread `ksoftirqd/N` for when there are too many. Every further call returns the same.
     ///
     /// Without a thread to spare the dispatcher does without: it looks at its lines after 10 rounds or 2 ms,
     /// and comes back by itself.
     pub fn attach(dispatcher: &Dispatcher) -> Arc<Self> {
-        let engine = Arc::new(Engine::new(dispatcher.shared()));
+        let shared = dispatcher.shared();
+        let attached = shared.attached.get_or_init(|| {
+            let softirqs = Self::new(shared);
+            let hook: Arc<dyn AfterHook> = softirqs.clone();
+            dispatcher.add_after_hook(&hook);
+            softirqs
+        });
+        // PANIC: not reached; nobody else attaches anything.
+        Arc::clone(attached).downcast().expect("the dispatcher keeps its softirqs")
+    }
+
+    fn new(dispatcher: &Arc<Shared>) -> Arc<Self> {
+        let engine = Arc::new(Engine::new(dispatcher));
         bh::announce(&engine);
         let own = Arc::clone(&engine);
         let name = format!("ksoftirqd/{}", engine.number);
@@ -47,11 +64,7 @@ impl Softirqs {
         if let Some(daemon) = &daemon {
             engine.set_daemon(daemon.thread().clone());
         }
-        let tasklets = AtomicUsize::new(0);
-        let softirqs = Arc::new(Self { engine, tasklets, daemon: Mutex::new(daemon) });
-        let hook: Arc<dyn AfterHook> = softirqs.clone();
-        dispatcher.add_after_hook(&hook);
-        softirqs
+        Arc::new(Self { engine, tasklets: AtomicUsize::new(0), daemon: Mutex::new(daemon) })
     }
 
     /// Gives `vector` its function, which then runs once for any number of [`raise`](Self::raise) calls made
@@ -63,7 +76,8 @@ impl Softirqs {
     /// # Errors
     ///
     /// `EBUSY` if the vector has a function: the kernel would replace it silently. `HI` and `TASKLET` belong to
-    /// tasklets, and `NET_RX` to [`Napi`](super::Napi) once there is one.
+    /// tasklets, `NET_RX` to [`Napi`](super::Napi) once there is one, `TIMER` and `HRTIMER` to the timers of
+    /// [`time`](crate::time) once the dispatcher has some.
     #[doc(alias = "open_softirq")]
     #[track_caller]
     pub fn open(&self, vector: Vector, action: impl Fn() + Send + Sync + 'static) -> Result<()> {
@@ -80,9 +94,29 @@ impl Softirqs {
             Vector::NetRx if self.engine.polls.is_used() => {
                 Err(busy("it belongs to adaptive polling"))
             }
-            _ if !self.engine.open(vector, Box::new(action)) => Err(busy("it is open already")),
-            _ => Ok(()),
+            _ if self.engine.open(vector, Box::new(action)) => Ok(()),
+            _ if self.engine.is_shared(vector) => Err(busy("it belongs to timers")),
+            _ => Err(busy("it is open already")),
         }
+    }
+
+    /// Lets `member` run whenever `vector` does, beside the members that it has already: for the bases of
+    /// timers, of which a dispatcher may have several. It stays as long as the bottom halves do.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if a driver has opened the vector.
+    #[cfg(not(loom))]
+    pub(crate) fn join(
+        &self,
+        vector: Vector,
+        member: impl Fn() + Send + Sync + 'static,
+    ) -> Result<()> {
+        if self.engine.join(vector, &(Arc::new(member) as Member)) {
+            return Ok(());
+        }
+        Err(Error::new(Errno::EBUSY, "cannot share softirq", vector.name())
+            .with_cause("a driver has opened it for something else"))
     }
 
     /// Makes `vector` run soon, on this dispatcher. May be called anywhere; in a top half or a softirq of this
@@ -116,6 +150,18 @@ impl Softirqs {
     /// What they have done so far, and how they stand.
     pub fn stats(&self) -> SoftirqStats {
         self.engine.stats()
+    }
+
+    /// Whether the caller is the dispatcher or runs these softirqs: it cannot wait for them.
+    #[cfg(not(loom))]
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.engine.is_own_thread()
+    }
+
+    /// Waits on `queue`, which a softirq wakes, until `over` or nobody is there to bring it about.
+    #[cfg(not(loom))]
+    pub(crate) fn wait_until(&self, queue: &WaitQueue, over: impl Fn() -> bool) {
+        self.engine.wait_until(queue, over);
     }
 
     /// Takes a place for one more tasklet.

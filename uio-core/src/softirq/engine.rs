@@ -28,6 +28,7 @@ use crate::sync::WaitQueue;
 #[cfg(not(loom))]
 use crate::sync::WaitResult;
 use crate::sync::context::{self, Level};
+use crate::sync::facade::Snapshot;
 
 /// Rounds before the lines get their turn again: `MAX_SOFTIRQ_RESTART`.
 pub(super) const MAX_ROUNDS: usize = 10;
@@ -42,13 +43,22 @@ const LAST_ROUNDS: usize = 10;
 const DISPATCHER_CHECK: Duration = Duration::from_millis(100);
 
 pub(super) type Action = Box<dyn Fn() + Send + Sync>;
+pub(super) type Member = Arc<dyn Fn() + Send + Sync>;
+
+/// Who a vector belongs to.
+enum Owner {
+    /// The one who opened it.
+    One(Action),
+    /// All who joined it.
+    Members(Snapshot<Member>),
+}
 
 /// What the dispatcher and its `ksoftirqd` share.
 pub(super) struct Engine {
     pub(super) gate: Gate,
     pub(super) number: usize,
     dispatcher: Weak<Shared>,
-    actions: [OnceLock<Action>; Vector::COUNT],
+    owners: [OnceLock<Owner>; Vector::COUNT],
     /// Vectors whose function panicked.
     broken: AtomicU32,
     pub(super) high: ArrayQueue<Arc<tasklet::Inner>>,
@@ -90,7 +100,7 @@ impl Engine {
             gate: Gate::new(),
             number: dispatcher.number,
             dispatcher: Arc::downgrade(dispatcher),
-            actions: [const { OnceLock::new() }; Vector::COUNT],
+            owners: [const { OnceLock::new() }; Vector::COUNT],
             broken: AtomicU32::new(0),
             high: ArrayQueue::new(MAX_TASKLETS),
             normal: ArrayQueue::new(MAX_TASKLETS),
@@ -104,12 +114,29 @@ impl Engine {
 
     /// Gives `vector` its function; `false` if it has one.
     pub(super) fn open(&self, vector: Vector, action: Action) -> bool {
-        self.actions[vector.index()].set(action).is_ok()
+        self.owners[vector.index()].set(Owner::One(action)).is_ok()
+    }
+
+    /// Adds `member` to those of `vector`; `false` if it was opened.
+    pub(super) fn join(&self, vector: Vector, member: &Member) -> bool {
+        let owner = &self.owners[vector.index()];
+        match owner.get_or_init(|| Owner::Members(Snapshot::new())) {
+            Owner::One(_) => false,
+            Owner::Members(members) => {
+                members.update(|members| members.push(Arc::clone(member)));
+                true
+            }
+        }
+    }
+
+    /// Whether somebody has joined `vector`.
+    pub(super) fn is_shared(&self, vector: Vector) -> bool {
+        matches!(self.owners[vector.index()].get(), Some(Owner::Members(_)))
     }
 
     /// Whether `vector` has a function.
     pub(super) fn is_open(&self, vector: Vector) -> bool {
-        self.actions[vector.index()].get().is_some()
+        self.owners[vector.index()].get().is_some()
     }
 
     /// Whether this thread runs this engine's softirqs now.
@@ -240,11 +267,13 @@ impl Engine {
                     self.gate.raise_here(Vector::NetRx.bit());
                 }
             }
-            _ => {
-                if let Some(action) = self.actions[vector.index()].get() {
-                    action();
+            _ => match self.owners[vector.index()].get() {
+                Some(Owner::One(action)) => action(),
+                Some(Owner::Members(members)) => {
+                    members.read(|members| members.iter().for_each(|member| member()));
                 }
-            }
+                None => {}
+            },
         }
     }
 

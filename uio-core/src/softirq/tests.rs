@@ -28,6 +28,35 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+#[test]
+fn a_dispatcher_has_one_set_of_softirqs_however_often_it_is_asked_for() {
+    let (dispatcher, softirqs) = bench();
+    let again = Softirqs::attach(&dispatcher);
+    assert!(Arc::ptr_eq(&softirqs, &again));
+    let (other, _) = bench();
+    assert!(!Arc::ptr_eq(&softirqs, &Softirqs::attach(&other)));
+}
+
+#[test]
+fn those_who_share_a_vector_all_run_once_for_a_raise_and_a_driver_cannot_open_it() {
+    let (_dispatcher, softirqs) = bench();
+    let counts = [count(), count()];
+    for (_, counter) in &counts {
+        let counter = Arc::clone(counter);
+        softirqs
+            .join(Vector::HrTimer, move || {
+                counter.fetch_add(1, Ordering::SeqCst);
+            })
+            .unwrap();
+    }
+    assert_eq!(softirqs.open(Vector::HrTimer, || ()).unwrap_err().errno(), Errno::EBUSY);
+    softirqs.raise(Vector::HrTimer);
+    wait_until("the run", || counts[1].0.load(Ordering::SeqCst) == 1);
+    assert_eq!(counts[0].0.load(Ordering::SeqCst), 1, "in the order of joining");
+    softirqs.open(Vector::Timer, || ()).unwrap();
+    assert_eq!(softirqs.join(Vector::Timer, || ()).unwrap_err().errno(), Errno::EBUSY);
+}
+
 /// Holds the dispatcher inside a softirq until the returned sender is dropped.
 fn busy(softirqs: &Softirqs) -> mpsc::Sender<()> {
     let (release, held) = mpsc::channel::<()>();

@@ -8,7 +8,7 @@
 pub enum Vector {
     /// Tasklets of high priority: [`Tasklet::schedule_hi`](super::Tasklet::schedule_hi).
     Hi,
-    /// Timers of the wheel.
+    /// Timers of the wheel: [`time::Timer`](crate::time::Timer).
     Timer,
     /// Network transmission.
     NetTx,
@@ -22,7 +22,7 @@ pub enum Vector {
     Tasklet,
     /// The scheduler's; free here.
     Sched,
-    /// High-resolution timers.
+    /// High-resolution timers: [`time::HrTimer`](crate::time::HrTimer).
     HrTimer,
     /// RCU callbacks; always the last.
     Rcu,

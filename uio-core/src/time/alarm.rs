@@ -1,18 +1,23 @@
-//! [`Alarm`]: what the timer bases ask of the dispatcher, all in this one place: to be woken at a point on a
-//! clock, and to run then as a bottom half.
+//! [`Alarm`]: what the timer bases ask of the dispatcher and its softirqs, all in this one place: to be woken
+//! at a point on a clock, and to run then as a bottom half.
 //!
 //! An alarm is a timerfd that the dispatcher serves as an interrupt line of its own, as a kernel has a line
-//! for its clock event device. The line's handler only notes that it rang; the base, an after-hook, sees the
-//! note in the same round and runs what has expired, in softirq context.
+//! for its clock event device. The line's handler notes that it rang and raises the vector of the base, which
+//! then runs what has expired as any softirq runs: on the way back from the lines, or in `ksoftirqd`.
 //!
 //! ```text
-//!   base: set(at) ──▶ timerfd ──▶ dispatcher ──▶ handler: due ──▶ after-hook: take_due, expire, set(next)
+//!   base: set(at) ──▶ timerfd ──▶ dispatcher ──▶ handler: note, raise ──▶ softirq: take the note, expire, set
 //! ```
 //!
 //! # Why nothing is forgotten
 //!
-//! The handler and the hook run on the same thread, the hook after the handler in every round. Whoever notes
-//! `due` elsewhere kicks the dispatcher after the note.
+//! Whoever has work for the base stores the note (release) and then raises the vector. The run of the vector
+//! begins with the swap of the pending bits that reads from that raise, and takes the note (swap) after it: so
+//! it sees every note whose raise it answers, and a note that comes later has a raise of its own. That a raised
+//! vector runs, whoever disables softirqs or hands them over meanwhile, is shown in `softirq/gate.rs`. A base
+//! that stops at its bound notes and raises likewise.
+//!
+//! Several bases of a dispatcher share a vector; each looks at its own note.
 //!
 //! A timerfd that is not told apart by reading is not read: arming it anew takes back what had expired, and
 //! the dispatcher's epoll is edge-triggered.
@@ -25,59 +30,54 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::error::{Error, Result};
-use crate::irq::{
-    AfterHook, Dispatcher, Flags, Handler, IrqLine, IrqReturn, LineSource, Registration, Shared,
-};
-use crate::sync::context::{self, Level};
-use crate::sync::{WaitQueue, WaitResult};
+use crate::irq::{Dispatcher, Flags, Handler, IrqLine, IrqReturn, LineSource, Registration};
+use crate::softirq::{Softirqs, Vector};
+use crate::sync::WaitQueue;
 use crate::sys::clock::ClockId;
 use crate::sys::timerfd::{AlarmFd, Rang};
 
-/// Time that expiring may take before the lines get their turn: `MAX_SOFTIRQ_TIME`.
-const MAX_TIME: Duration = Duration::from_millis(2);
-/// Callbacks between two looks at how long it has taken.
-const LOOK_EVERY: u32 = 16;
-/// How often a wait looks whether the dispatcher is still there to end it.
-const DISPATCHER_CHECK: Duration = Duration::from_millis(100);
+/// Time that one run of a base may take before others get their turn: `MAX_SOFTIRQ_TIME`. What is left then
+/// runs in the next round, and so in `ksoftirqd`.
+pub(super) const MAX_TIME: Duration = Duration::from_millis(2);
 
-/// A base that runs on the dispatcher when its alarm has rung.
+/// A base that runs as a softirq when there is work for it.
 pub(super) trait Expire: Send + Sync {
     fn alarm(&self) -> &Alarm;
 
-    /// Whether it wants to look in this round though the alarm did not ring.
-    fn looks_anyway(&self) -> bool {
-        false
-    }
-
-    /// Runs what has expired, in softirq context, and says whether work is left.
+    /// Runs what has expired, within a bound, and says whether work is left. `rang`: the timerfd has expired.
     fn expire(&self, rang: bool) -> bool;
 }
 
-/// The hook of a base.
-struct Hook<B>(Arc<B>);
-
-impl<B: Expire> AfterHook for Hook<B> {
-    fn run(&self) -> bool {
-        let rang = self.0.alarm().take_due();
-        if !rang && !self.0.looks_anyway() {
-            return false;
-        }
-        let _softirq = context::enter(Level::Softirq);
-        self.0.expire(rang)
-    }
+/// Lets `base` run with its vector, for as long as the dispatcher lives.
+pub(super) fn attach<B: Expire + 'static>(base: &Arc<B>) -> Result<()> {
+    let member = Arc::clone(base);
+    let alarm = base.alarm();
+    // PANIC: not reached; the caller has the dispatcher, which keeps its softirqs.
+    let softirqs = alarm.bell.softirqs.upgrade().expect("the dispatcher lives");
+    softirqs.join(alarm.bell.vector, move || run(&*member))
 }
 
-/// Lets `base` run on the dispatcher, for as long as that lives.
-pub(super) fn attach<B: Expire + 'static>(dispatcher: &Dispatcher, base: &Arc<B>) {
-    let hook: Arc<dyn AfterHook> = Arc::new(Hook(Arc::clone(base)));
-    dispatcher.add_after_hook(&hook);
+fn run(base: &impl Expire) {
+    let bell = &base.alarm().bell;
+    // The load keeps the bases that only share the vector from paying for a locked instruction.
+    if !bell.noted.load(Ordering::Relaxed) || !bell.noted.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    if base.expire(bell.rang.swap(false, Ordering::AcqRel)) {
+        base.alarm().run_soon();
+    }
 }
 
 /// The bell of one alarm: the line's source, and its handler.
 struct Bell {
     fd: AlarmFd,
-    due: AtomicBool,
+    /// There is work for the base.
+    noted: AtomicBool,
+    /// The timerfd has expired. Stored before the note.
+    rang: AtomicBool,
     clock_sets: AtomicU64,
+    softirqs: Weak<Softirqs>,
+    vector: Vector,
 }
 
 struct Source(Arc<Bell>);
@@ -116,35 +116,58 @@ impl Bell {
     fn note_clock_set(&self) {
         self.clock_sets.fetch_add(1, Ordering::Relaxed);
     }
+
+    fn note_that_it_rang(&self) {
+        self.rang.store(true, Ordering::Relaxed);
+        self.note();
+    }
+
+    /// Pairs with the swap in `run`.
+    fn note(&self) {
+        self.noted.store(true, Ordering::Release);
+    }
 }
 
 impl Handler for Bell {
     fn handle(&self) -> IrqReturn {
-        // Pairs with the swap in `take_due`.
-        self.due.store(true, Ordering::Release);
+        self.note_that_it_rang();
+        if let Some(softirqs) = self.softirqs.upgrade() {
+            softirqs.raise_irqoff(self.vector);
+        }
         IrqReturn::Handled
     }
 }
 
-/// Wakes the dispatcher at a point on a clock.
+/// Wakes the dispatcher at a point on a clock, and has the base run there.
 pub(super) struct Alarm {
     bell: Arc<Bell>,
-    dispatcher: Weak<Shared>,
     sets: AtomicU64,
     _line: Registration,
 }
 
 impl Alarm {
-    pub(super) fn open(dispatcher: &Dispatcher, name: &str, clock: ClockId) -> Result<Self> {
+    /// An alarm for a base that runs with `vector`.
+    pub(super) fn open(
+        dispatcher: &Dispatcher,
+        vector: Vector,
+        name: &str,
+        clock: ClockId,
+    ) -> Result<Self> {
         let fd = AlarmFd::open(clock)
             .map_err(|errno| Error::new(errno, "cannot make a timerfd for", name))?;
-        let bell =
-            Arc::new(Bell { fd, due: AtomicBool::new(false), clock_sets: AtomicU64::new(0) });
+        let bell = Arc::new(Bell {
+            fd,
+            noted: AtomicBool::new(false),
+            rang: AtomicBool::new(false),
+            clock_sets: AtomicU64::new(0),
+            // Weak: the softirqs own the base.
+            softirqs: Arc::downgrade(&Softirqs::attach(dispatcher)),
+            vector,
+        });
         let line = IrqLine::new(name, Box::new(Source(Arc::clone(&bell))), dispatcher);
         let handler: Arc<dyn Handler> = bell.clone();
         Ok(Self {
             bell,
-            dispatcher: Arc::downgrade(dispatcher.shared()),
             sets: AtomicU64::new(0),
             _line: Registration::request(&line, Flags::empty(), name, handler)?,
         })
@@ -164,15 +187,20 @@ impl Alarm {
     /// The clock was set: what is due has to be looked at again.
     pub(super) fn ring_for_set_clock(&self) {
         self.bell.note_clock_set();
-        self.bell.due.store(true, Ordering::Release);
-        if let Some(dispatcher) = self.dispatcher.upgrade() {
-            dispatcher.kick();
-        }
+        self.bell.note_that_it_rang();
+        self.raise();
     }
 
-    fn take_due(&self) -> bool {
-        // The load keeps the rounds of other lines from paying for a locked instruction.
-        self.bell.due.load(Ordering::Relaxed) && self.bell.due.swap(false, Ordering::AcqRel)
+    /// Makes the base run though the timerfd has not expired. May be called anywhere.
+    pub(super) fn run_soon(&self) {
+        self.bell.note();
+        self.raise();
+    }
+
+    fn raise(&self) {
+        if let Some(softirqs) = self.bell.softirqs.upgrade() {
+            softirqs.raise(self.bell.vector);
+        }
     }
 
     /// System calls made so far to arm it.
@@ -185,32 +213,15 @@ impl Alarm {
         self.bell.clock_sets.load(Ordering::Relaxed)
     }
 
-    /// Whether the caller is the dispatcher, where nothing may be waited for.
-    pub(super) fn is_current_thread(&self) -> bool {
-        self.dispatcher.upgrade().is_some_and(|dispatcher| dispatcher.is_current_thread())
+    /// Whether the caller is the dispatcher or runs its softirqs: it cannot wait for them.
+    pub(super) fn is_own_thread(&self) -> bool {
+        self.bell.softirqs.upgrade().is_some_and(|softirqs| softirqs.is_own_thread())
     }
 
     /// Waits on `queue` until `over`, or nobody is there any more to bring that about.
     pub(super) fn wait_until(&self, queue: &WaitQueue, over: impl Fn() -> bool) {
-        let over = || over() || self.dispatcher.strong_count() == 0;
-        while queue.wait_until_timeout(DISPATCHER_CHECK, over) == WaitResult::TimedOut {}
-    }
-}
-
-/// The bound on one stretch of expiring.
-pub(super) struct Budget {
-    start: std::time::Instant,
-    callbacks: u32,
-}
-
-impl Budget {
-    pub(super) fn new() -> Self {
-        Self { start: std::time::Instant::now(), callbacks: 0 }
-    }
-
-    /// Whether the lines should have their turn before one more callback.
-    pub(super) fn is_spent(&mut self) -> bool {
-        self.callbacks += 1;
-        self.callbacks.is_multiple_of(LOOK_EVERY) && self.start.elapsed() >= MAX_TIME
+        if let Some(softirqs) = self.bell.softirqs.upgrade() {
+            softirqs.wait_until(queue, over);
+        }
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! - **stopped**: not started, or cancelled, or not restarted.
 //! - **started**, or queued: it has a deadline to come.
-//! - **running**: its callback is on the dispatcher.
+//! - **running**: its callback runs, in the softirq [`HRTIMER`](crate::softirq::Vector::HrTimer): on the
+//!   dispatcher, or in its `ksoftirqd`.
 //!
 //! Operations: **start**, **cancel**, **restart** (by the callback's result). Event: **expire**.
 //!
@@ -37,8 +38,9 @@
 //!
 //! # Never beside itself, and gone when `cancel` returns
 //!
-//! As in [`timer`](super::Timer): leaving the queue and running are one step under the base's lock, and one
-//! dispatcher runs all callbacks, one at a time. The lock is a leaf, but for the list of the wait queue on
+//! As in [`timer`](super::Timer): leaving the queue and running are one step under the base's lock, and the
+//! softirqs of one dispatcher run all callbacks, one at a time. (The kernel runs most in the timer interrupt
+//! itself; here they are what `HRTIMER_MODE_SOFT` makes of them there.) The lock is a leaf, but for the list of the wait queue on
 //! which `cancel` sleeps; no callback runs under it.
 //!
 //! Mirrors `rust/kernel/time/hrtimer.rs`, `include/linux/hrtimer.h`, `kernel/time/hrtimer.c`.
@@ -103,11 +105,11 @@ type Callback = Box<dyn FnMut(&Inner) -> HrTimerRestart + Send>;
 struct Inner {
     key: Key,
     base: Arc<ClockBase>,
-    /// Locked by the dispatcher only.
+    /// Locked by the softirq only.
     callback: Mutex<Callback>,
 }
 
-/// A callback that runs on the dispatcher at points of the clock `C`.
+/// A callback that runs as a softirq of the dispatcher at points of the clock `C`.
 ///
 /// The callback is a bottom half: it may not sleep. Cheap to clone; all clones are the same timer. When the
 /// last one is dropped, handles included, the timer is cancelled for good.
@@ -185,8 +187,10 @@ impl<C: ClockSource> HrTimer<C> {
 
     /// Stops the timer and waits for a callback that is running. Says whether it was started or running.
     ///
-    /// In the timer's own callback it does not wait, and takes effect when that returns. Another thread may
-    /// start the timer at the same time, and then it may not be stopped when this returns.
+    /// On the base's dispatcher, or in a softirq of it, it cannot wait: in the timer's own callback it takes
+    /// effect when that returns. In a top half or bottom half of another dispatcher it is a bug of the driver,
+    /// which debug builds catch. Another thread may start the timer at the same time, and then it may not be
+    /// stopped when this returns.
     #[doc(alias = "hrtimer_cancel")]
     pub fn cancel(&self) -> bool {
         self.inner().base.cancel(self.inner().key)
@@ -234,7 +238,7 @@ impl Drop for Owner {
 }
 
 impl Inner {
-    /// It has expired. Runs on the dispatcher only.
+    /// It has expired. Called by the softirq only.
     fn run(&self) -> HrTimerRestart {
         let mut callback = self.callback.lock().unwrap_or_else(PoisonError::into_inner);
         catch_unwind(AssertUnwindSafe(|| callback(self))).unwrap_or_else(|_| {

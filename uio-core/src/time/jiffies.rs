@@ -90,6 +90,12 @@ impl Jiffies {
         let ticks = self.0.wrapping_sub(INITIAL) as i64;
         ticks.max(0).saturating_mul(TICK_NSEC as i64)
     }
+
+    /// The time until this point begins; zero if it has.
+    pub(crate) fn time_left(self) -> Duration {
+        let ns = self.starts_at_ns().saturating_sub(now_ns(ClockId::Monotonic));
+        Duration::from_nanos(u64::try_from(ns).unwrap_or(0))
+    }
 }
 
 /// The current jiffy. No system call where the kernel has a vDSO for the monotonic clock.

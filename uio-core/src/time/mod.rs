@@ -11,16 +11,16 @@
 //!
 //! # Layers
 //!
-//! This module is two. `cycles` uses nothing of the crate, and `irq` uses it for its statistics: it stands
-//! **below** `irq`. All the rest stands **above** `irq` and beside `softirq`: the callbacks of timers are bottom
-//! halves, run by the dispatcher after its lines. What they need of the dispatcher is in `alarm` alone.
+//! The callbacks of timers are bottom halves: softirqs of a dispatcher, `TIMER` and `HRTIMER`. What they need of
+//! it is in `alarm` alone. `cycles` uses nothing of the crate and stands below `irq`, which uses it for its
+//! statistics.
 //!
 //! ```text
 //!   timer ── wheel     hrtimer ── queue        delay
 //!     └────────┬──────────┘                      │
 //!            alarm            jiffies, clock ◀───┘
 //!              ▼
-//!             irq ──▶ cycles
+//!           softirq ──▶ irq ──▶ cycles
 //! ```
 //!
 //! `wheel` and `queue` are pure: they know no clock, no descriptor and no thread.

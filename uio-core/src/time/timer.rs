@@ -3,7 +3,8 @@
 //! # Vocabulary
 //!
 //! - **pending**: started, and not expired or deleted yet.
-//! - **running**: its callback is on the dispatcher. It may be pending at the same time.
+//! - **running**: its callback runs, in the softirq [`TIMER`](crate::softirq::Vector::Timer): on the dispatcher,
+//!   or in its `ksoftirqd`. It may be pending at the same time.
 //! - **deferrable**: it does not wake the dispatcher: it runs when that is awake for something else.
 //! - **shut down**: starting it does nothing any more.
 //! - **base** ([`TimerBase`]): the timers of one dispatcher.
@@ -23,14 +24,15 @@
 //!
 //! Never before the jiffy asked for is over, and later than that by at most the granularity of the wheel's
 //! level (see [`wheel`](super::wheel)), 1 ms below 63 ms, an eighth of the distance or so above, as long as
-//! the dispatcher is not busy. For exact points there is [`HrTimer`](super::HrTimer).
+//! the dispatcher is not busy and nobody keeps its softirqs away. For exact points there is
+//! [`HrTimer`](super::HrTimer).
 //!
 //! # Why it never runs beside itself, and is gone when `delete_sync` returns
 //!
-//! One dispatcher runs all timers of a base, one at a time. That a timer leaves the wheel and is noted as
-//! running is one step under the base's lock; so whoever holds the lock finds a timer pending, or running, or
-//! neither. `delete_sync` takes it off the wheel and waits until it is not running; from then on only a start
-//! can make it run.
+//! The softirqs of one dispatcher run all timers of a base, one at a time, whichever thread they are on. That a
+//! timer leaves the wheel and is noted as running is one step under the base's lock; so whoever holds the lock
+//! finds a timer pending, or running, or neither. `delete_sync` takes it off the wheel and waits until it is
+//! not running; from then on only a start can make it run.
 //!
 //! # Lock order
 //!
@@ -68,15 +70,15 @@ struct Inner {
     place: Place,
     base: Arc<TimerBase>,
     shut_down: AtomicBool,
-    /// Locked by the dispatcher only.
+    /// Locked by the softirq only.
     callback: Mutex<Callback>,
 }
 
-/// A callback that runs on the dispatcher when a number of jiffies has been reached.
+/// A callback that runs as a softirq of the dispatcher when a number of jiffies has been reached.
 ///
 /// The callback is a bottom half: it may not sleep. Cheap to clone; all clones are the same timer. When the
 /// last one is dropped, the timer is [shut down](Self::shutdown_sync): it neither runs nor will run. The
-/// exception is a drop in the timer's own callback, which cannot wait for itself.
+/// exception is a drop on the dispatcher or in a softirq of it, the timer's own callback say, which cannot wait.
 ///
 /// ```no_run
 /// use uio_core::irq::Dispatcher;
@@ -176,7 +178,9 @@ impl Timer {
     /// As [`delete`](Self::delete), and waits for a run that is under way; that run cannot start the timer
     /// again. Nobody else may start it meanwhile, or this means nothing.
     ///
-    /// In the timer's own callback it does not wait.
+    /// On the base's dispatcher, or in a softirq of it, the timer's own callback say, it cannot wait, and does
+    /// not. In a top half or bottom half of another dispatcher it is a bug of the driver, which debug builds
+    /// catch.
     #[doc(alias = "timer_delete_sync")]
     #[doc(alias = "del_timer_sync")]
     pub fn delete_sync(&self) -> bool {
@@ -238,7 +242,7 @@ impl Inner {
         self.shut_down.store(true, Ordering::Relaxed);
     }
 
-    /// It has expired. Runs on the dispatcher only.
+    /// It has expired. Called by the softirq only.
     fn run(&self) {
         let mut callback = self.callback.lock().unwrap_or_else(PoisonError::into_inner);
         let mut context = TimerContext { timer: self };

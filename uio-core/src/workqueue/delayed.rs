@@ -5,39 +5,22 @@
 //!
 //! # The timer
 //!
-//! Expiry comes from a [`DelayTimer`]. The one there is ([`timer`](super::timer)) is a small thread of its own,
-//! until the timer wheel of [`time`](crate::time) takes over; nothing but [`timer`] below knows which it is.
+//! An entry of the wheel of [`timer`], so that the delay is counted in [`Jiffies`]: never early, and late by at
+//! most the granularity of the wheel's level, 1 ms below 63 ms and an eighth of the delay or so above.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::flags::Queued;
 use super::queue::{Queue, Workqueue};
 use super::state::Entry;
+use super::timer;
 use super::work::{At, Inner, Work, WorkItem};
+use crate::time::{Jiffies, now_jiffies};
 
-/// What queues items when their time has come.
-///
-/// It is called with an item's place locked, so its own lock is a leaf, and it calls [`expire`] without any.
-pub(super) trait DelayTimer {
-    /// Makes room for one more item. May allocate, so that `arm` need not.
-    fn reserve(&self);
-    /// Undoes one `reserve`.
-    fn release(&self);
-    /// Calls [`expire`] at `expires`, not earlier, and at no other time that was set before.
-    fn arm(&self, work: &Arc<Inner>, expires: Instant);
-    /// Does not call for `work`. A call that is under way finds that the item has gone.
-    fn disarm(&self, work: &Arc<Inner>);
-}
-
-/// The timer of delayed work.
-pub(super) fn timer() -> &'static impl DelayTimer {
-    &super::timer::THREAD
-}
-
-/// `expires` has come for `work`. Called by the timer.
-pub(super) fn expire(work: &Arc<Inner>, expires: Instant) {
+/// The jiffy `expires` is over for `work`. Called by the timer's thread.
+pub(super) fn expire(work: &Arc<Inner>, expires: Jiffies) {
     let due = |at: &At| matches!(at, At::Timer { expires: set, .. } if *set == expires);
     enqueue_if(work, due);
 }
@@ -65,8 +48,7 @@ impl DelayedWork {
     /// An item that is neither queued nor on a timer.
     #[doc(alias = "INIT_DELAYED_WORK")]
     pub fn new(name: impl Into<String>, item: Arc<impl WorkItem + 'static>) -> Self {
-        timer().reserve();
-        Self { work: Work { inner: Inner::new(name.into(), item, true) } }
+        Self { work: Work { inner: Inner::new(name.into(), item, Some(timer::insert())) } }
     }
 
     /// Takes the item off its timer or queue. `true` if it was pending and now will not run for it.
@@ -108,8 +90,9 @@ impl DelayedWork {
 }
 
 impl Workqueue {
-    /// Queues `work` when `delay` is over, not earlier; at once if it is zero. The CPU of the timer's thread
-    /// runs it, unless the queue is unbound.
+    /// Queues `work` when `delay` is over, not earlier, and later by at most the granularity of the timer wheel
+    /// (1 ms below 63 ms, an eighth of the delay or so above); at once if it is zero. The CPU of the timer's
+    /// thread runs it, unless the queue is unbound.
     ///
     /// May be called anywhere, and allocates nothing.
     #[doc(alias = "queue_delayed_work")]
@@ -130,7 +113,7 @@ impl Workqueue {
     #[doc(alias = "mod_delayed_work")]
     pub fn modify_delayed(&self, work: &DelayedWork, delay: Duration) -> Queued {
         let inner = &work.work.inner;
-        if !delay.is_zero() && rearm(&self.queue, inner, Instant::now() + delay) {
+        if !delay.is_zero() && rearm(&self.queue, inner, delay) {
             return Queued::AlreadyPending;
         }
         let mut was_pending = false;
@@ -154,12 +137,12 @@ fn enqueue(queue: &Arc<Queue>, work: &DelayedWork, cpu: Option<usize>, delay: Du
     if work.state.merge() {
         return Queued::AlreadyPending;
     }
-    let expires = Instant::now() + delay;
+    let expires = now_jiffies() + Jiffies::from(delay);
     let mut place = work.place();
     match work.enter(&mut place) {
         Entry::Won => {
             place.at = At::Timer { queue: Arc::clone(queue), cpu, expires };
-            timer().arm(work, expires);
+            timer::arm(work.timer(), work, expires);
             Queued::New
         }
         Entry::Pending => Queued::AlreadyPending,
@@ -168,14 +151,15 @@ fn enqueue(queue: &Arc<Queue>, work: &DelayedWork, cpu: Option<usize>, delay: Du
 }
 
 /// Moves the time of an item that is on its timer.
-fn rearm(queue: &Arc<Queue>, work: &Arc<Inner>, expires: Instant) -> bool {
+fn rearm(queue: &Arc<Queue>, work: &Arc<Inner>, delay: Duration) -> bool {
+    let expires = now_jiffies() + Jiffies::from(delay);
     let mut place = work.place();
     if !matches!(place.at, At::Timer { .. }) {
         return false;
     }
     let now_at = At::Timer { queue: Arc::clone(queue), cpu: None, expires };
     let was_at = std::mem::replace(&mut place.at, now_at);
-    timer().arm(work, expires);
+    timer::arm(work.timer(), work, expires);
     drop(place);
     // Freed where no lock is held: it may be the last handle on another queue.
     drop(was_at);

@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
 use super::builder::Builder;
-use super::delayed::{self, DelayTimer};
 use super::flags::{Queued, WqFlags};
 use super::lane::Lane;
 use super::pools::Pools;
 use super::state::Entry;
 use super::work::{At, Inner, Work};
-use super::worker;
+use super::{timer, worker};
 use crate::error::Result;
 use crate::kthread::Kthread;
 use crate::sync::WaitQueue;
@@ -216,7 +215,7 @@ impl Queue {
         if !is_due(&place.at) {
             return;
         }
-        delayed::timer().disarm(work);
+        timer::disarm(work.timer());
         // Freed below, where no lock is held: it may be the last handle on the queue.
         let refused = self.shared.refuses();
         let before = if refused {

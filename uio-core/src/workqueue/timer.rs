@@ -1,215 +1,192 @@
-//! The thread that queues delayed work: a heap of deadlines, and one sleep until the first.
+//! The timers of delayed work: one wheel for all queues, and the thread that looks at it.
 //!
-//! The heap knows where in it each item is, so that a deadline is moved or taken out without a search, and
-//! none is left behind; and it has room for every item there is, so that arming allocates nothing.
+//! An entry of the wheel belongs to a [`DelayedWork`](super::DelayedWork) as long as that lives, so that
+//! arming allocates nothing; it holds the item itself only while it is armed.
+//!
+//! The thread sleeps until the wheel's next expiry. It is woken only by an earlier one: most delays are put off
+//! or cancelled, and that costs no wake-up.
+//!
+//! # Why a thread, and not the softirq `TIMER`
+//!
+//! The system queues are there without any dispatcher. And the thread may be the last to have an item in its
+//! hands: what that owns is dropped here and may sleep, which a softirq may not.
+//!
+//! # Lock order
+//!
+//! The lock is a leaf, taken with an item's place locked. [`delayed::expire`] is called without it.
+//!
+//! Mirrors `delayed_work_timer_fn` and `__queue_delayed_work` of `kernel/workqueue.c`.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 
-use super::delayed::{self, DelayTimer};
+use super::delayed;
 use super::work::Inner;
 use crate::error::Result;
 use crate::kthread::{self, Kthread};
-use crate::sync::facade::atomic::Ordering;
+use crate::time::wheel::{Key, Wheel};
+use crate::time::{Jiffies, now_jiffies};
 
-/// The slot of an item that is not in the heap.
-const NONE: usize = usize::MAX;
-/// Room that is made at a time.
-const STEP: usize = 64;
-
-pub(super) static THREAD: TimerThread = TimerThread {
-    state: Mutex::new(State { heap: Vec::new(), items: 0 }),
+static TIMERS: LazyLock<Timers> = LazyLock::new(|| Timers {
+    state: Mutex::new(State::new(now_jiffies())),
     changed: Condvar::new(),
     thread: Mutex::new(None),
-};
+});
 
-pub(super) struct TimerThread {
+struct Timers {
     state: Mutex<State>,
-    /// The first deadline has become earlier.
+    /// The thread is to look earlier than it meant to.
     changed: Condvar,
     thread: Mutex<Option<Kthread>>,
 }
 
 struct State {
-    heap: Vec<Entry>,
-    /// Items that may be in it.
-    items: usize,
-}
-
-struct Entry {
-    expires: Instant,
-    work: Arc<Inner>,
+    wheel: Wheel,
+    /// By key: the items whose timers are armed, and for when.
+    armed: Vec<Option<(Arc<Inner>, Jiffies)>>,
+    /// When the thread looks at the wheel next, if nobody wakes it.
+    looks_at: Option<Jiffies>,
 }
 
 /// Starts the thread, once.
 pub(super) fn start() -> Result<()> {
-    let mut thread = THREAD.thread.lock().unwrap();
+    let mut thread = TIMERS.thread.lock().unwrap();
     if thread.is_none() {
-        *thread = Some(kthread::run("kworker/timer", || THREAD.run())?);
+        *thread = Some(kthread::run("kworker/timer", || TIMERS.run())?);
     }
     Ok(())
 }
 
-impl TimerThread {
+/// Makes a timer, not armed. The only call that allocates.
+pub(super) fn insert() -> Key {
+    TIMERS.state().insert()
+}
+
+/// Gives a timer back that is not armed.
+pub(super) fn remove(timer: Key) {
+    TIMERS.state().wheel.remove(timer);
+}
+
+/// Has [`delayed::expire`] called for `work` when `expires` is over, not earlier; for no other time that was set
+/// before.
+pub(super) fn arm(timer: Key, work: &Arc<Inner>, expires: Jiffies) {
+    if TIMERS.state().arm(timer, work, expires, now_jiffies()) {
+        TIMERS.changed.notify_one();
+    }
+}
+
+/// Takes back `arm`. A call of `expire` that is under way finds that the item has gone.
+pub(super) fn disarm(timer: Key) {
+    let was_armed = TIMERS.state().disarm(timer);
+    // Not under the lock, though the caller has the item, so that it is not freed here.
+    drop(was_armed);
+}
+
+impl Timers {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
     /// Runs as long as the process.
     fn run(&self) {
         let mut state = self.state();
         loop {
-            let now = Instant::now();
-            match state.heap.first().map(|first| first.expires) {
-                Some(first) if first <= now => {
-                    let due = state.remove(0);
-                    drop(state);
-                    delayed::expire(&due.work, due.expires);
-                    drop(due);
-                    state = self.state();
-                }
-                Some(first) => state = self.changed.wait_timeout(state, first - now).unwrap().0,
-                None => state = self.changed.wait(state).unwrap(),
+            let now = now_jiffies();
+            // What is armed meanwhile is not earlier, and wakes nobody.
+            state.looks_at = Some(now);
+            while let Some((work, expires)) = state.pop_expired(now) {
+                drop(state);
+                delayed::expire(&work, expires);
+                drop(work);
+                state = self.state();
             }
+            state.looks_at = state.wheel.next_expiry().map(Jiffies::new);
+            state = match state.looks_at {
+                Some(at) => self.changed.wait_timeout(state, at.time_left()).unwrap().0,
+                None => self.changed.wait(state).unwrap(),
+            };
         }
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
-    }
-}
-
-impl DelayTimer for TimerThread {
-    fn reserve(&self) {
-        let mut state = self.state();
-        state.items += 1;
-        if state.heap.capacity() < state.items {
-            let more = state.items - state.heap.len() + STEP;
-            state.heap.reserve(more);
-        }
-    }
-
-    fn release(&self) {
-        self.state().items -= 1;
-    }
-
-    fn arm(&self, work: &Arc<Inner>, expires: Instant) {
-        let mut state = self.state();
-        match slot(work) {
-            NONE => state.push(Entry { expires, work: Arc::clone(work) }),
-            at => {
-                state.heap[at].expires = expires;
-                state.settle(at);
-            }
-        }
-        let is_first = slot(work) == 0;
-        drop(state);
-        if is_first {
-            self.changed.notify_one();
-        }
-    }
-
-    fn disarm(&self, work: &Arc<Inner>) {
-        let mut state = self.state();
-        if slot(work) != NONE {
-            // The caller has the item, so that it is not freed here.
-            drop(state.remove(slot(work)));
-        }
-    }
-}
-
-/// Where in the heap an item is. Changed under the lock of the heap.
-fn slot(work: &Inner) -> usize {
-    work.timer_slot.load(Ordering::Relaxed)
 }
 
 impl State {
-    fn push(&mut self, entry: Entry) {
-        self.heap.push(entry);
-        self.settle(self.heap.len() - 1);
+    fn new(now: Jiffies) -> Self {
+        Self { wheel: Wheel::new(now.get()), armed: Vec::new(), looks_at: None }
     }
 
-    fn remove(&mut self, at: usize) -> Entry {
-        let entry = self.heap.swap_remove(at);
-        entry.work.timer_slot.store(NONE, Ordering::Relaxed);
-        if at < self.heap.len() {
-            self.settle(at);
+    fn insert(&mut self) -> Key {
+        let timer = self.wheel.insert();
+        if timer.index() == self.armed.len() {
+            self.armed.push(None);
         }
-        entry
+        timer
     }
 
-    /// Puts the entry at `at` in its place, up or down.
-    fn settle(&mut self, at: usize) {
-        let mut at = at;
-        while at > 0 && self.is_before(at, (at - 1) / 2) {
-            self.swap(at, (at - 1) / 2);
-            at = (at - 1) / 2;
+    /// Whether the thread is to be woken.
+    fn arm(&mut self, timer: Key, work: &Arc<Inner>, expires: Jiffies, now: Jiffies) -> bool {
+        match &mut self.armed[timer.index()] {
+            Some((_, at)) => *at = expires,
+            free => *free = Some((Arc::clone(work), expires)),
         }
-        loop {
-            let children = [2 * at + 1, 2 * at + 2];
-            let earlier = children.into_iter().filter(|&child| child < self.heap.len());
-            let Some(child) = earlier.min_by_key(|&child| self.heap[child].expires) else { break };
-            if !self.is_before(child, at) {
-                break;
-            }
-            self.swap(at, child);
-            at = child;
+        self.wheel.start(timer, expires.get(), now.get());
+        let next = self.wheel.next_expiry().map(Jiffies::new);
+        let earlier =
+            next.filter(|next| self.looks_at.is_none_or(|looks_at| next.is_before(looks_at)));
+        if earlier.is_some() {
+            self.looks_at = earlier;
         }
-        self.note(at);
+        earlier.is_some()
     }
 
-    fn is_before(&self, a: usize, b: usize) -> bool {
-        self.heap[a].expires < self.heap[b].expires
+    fn disarm(&mut self, timer: Key) -> Option<(Arc<Inner>, Jiffies)> {
+        self.wheel.cancel(timer);
+        self.armed[timer.index()].take()
     }
 
-    fn swap(&mut self, a: usize, b: usize) {
-        self.heap.swap(a, b);
-        self.note(a);
-        self.note(b);
-    }
-
-    fn note(&self, at: usize) {
-        self.heap[at].work.timer_slot.store(at, Ordering::Relaxed);
+    fn pop_expired(&mut self, now: Jiffies) -> Option<(Arc<Inner>, Jiffies)> {
+        let timer = self.wheel.pop_expired(now.get())?;
+        self.armed[timer.index()].take()
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
     use super::*;
 
     fn item() -> Arc<Inner> {
-        Inner::new("test".to_owned(), Arc::new(|| ()), false)
+        Inner::new("test".to_owned(), Arc::new(|| ()), None)
     }
 
-    proptest! {
-        /// Whatever is put in, moved and taken out: the earliest is first, and each item knows its slot.
-        #[test]
-        fn the_heap_has_the_earliest_first(steps in prop::collection::vec((0..16_usize, 0..3_u8, 0..1000_u64), 0..200)) {
-            let start = Instant::now();
-            let items: Vec<_> = (0..16).map(|_| item()).collect();
-            let mut state = State { heap: Vec::new(), items: 0 };
-            let mut model = std::collections::HashMap::new();
-            for (which, act, delay) in steps {
-                let (work, expires) = (&items[which], start + Duration::from_millis(delay));
-                match (act, slot(work)) {
-                    (0, NONE) => {}
-                    (0, at) => {
-                        prop_assert_eq!(Some(state.remove(at).expires), model.remove(&which));
-                    }
-                    (_, NONE) => {
-                        state.push(Entry { expires, work: Arc::clone(work) });
-                        model.insert(which, expires);
-                    }
-                    (_, at) => {
-                        state.heap[at].expires = expires;
-                        state.settle(at);
-                        model.insert(which, expires);
-                    }
-                }
-                prop_assert_eq!(state.heap.first().map(|first| first.expires), model.values().min().copied());
-                prop_assert!(state.heap.iter().enumerate().all(|(at, entry)| slot(&entry.work) == at));
-                prop_assert_eq!(state.heap.len(), model.len());
-            }
-        }
+    fn at(jiffy: u64) -> Jiffies {
+        Jiffies::new(jiffy)
+    }
+
+    #[test]
+    fn the_thread_is_woken_only_for_an_earlier_expiry_than_it_sleeps_for() {
+        let mut state = State::new(at(0));
+        let (one, other) = (state.insert(), state.insert());
+        assert!(state.arm(one, &item(), at(10_000), at(0)), "it sleeps for ever");
+        assert!(!state.arm(other, &item(), at(20_000), at(0)));
+        assert!(state.arm(other, &item(), at(5_000), at(0)));
+        // A delay that is put off again and again, and then cancelled.
+        (0..100).for_each(|now| assert!(!state.arm(other, &item(), at(6_000 + now), at(now))));
+        state.disarm(other);
+        assert!(!state.arm(other, &item(), at(6_000), at(200)), "it looks in time anyway");
+    }
+
+    #[test]
+    fn a_timer_holds_its_item_only_while_it_is_armed() {
+        let mut state = State::new(at(0));
+        let (timer, work) = (state.insert(), item());
+        state.arm(timer, &work, at(5), at(0));
+        state.arm(timer, &work, at(3), at(0));
+        assert_eq!(Arc::strong_count(&work), 2);
+        assert!(state.pop_expired(at(3)).is_none(), "the jiffy may have begun before the request");
+        let (popped, expires) = state.pop_expired(at(4)).unwrap();
+        assert!(Arc::ptr_eq(&popped, &work) && expires == at(3));
+        drop(popped);
+        state.arm(timer, &work, at(9), at(4));
+        drop(state.disarm(timer));
+        assert_eq!(Arc::strong_count(&work), 1);
+        assert!(state.pop_expired(at(100)).is_none());
     }
 }

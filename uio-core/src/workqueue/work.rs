@@ -13,18 +13,17 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
 
-use super::delayed::{self, DelayTimer};
 use super::lane::Lane;
 use super::list::{Links, On};
 use super::pool::Kick;
 use super::queue::Queue;
 use super::state::{Entry, State};
-use super::worker;
+use super::{timer, worker};
 use crate::sync::WaitQueue;
 use crate::sync::context::might_sleep;
-use crate::sync::facade::atomic::AtomicUsize;
+use crate::time::Jiffies;
+use crate::time::wheel::Key;
 
 /// What a driver implements to have work done for it.
 pub trait WorkItem: Send + Sync {
@@ -52,11 +51,11 @@ pub struct Work {
 /// Where a pending item is.
 pub(super) enum At {
     Nowhere,
-    /// On the timer until `expires`, then it is queued.
+    /// On its timer until `expires` is over, then it is queued.
     Timer {
         queue: Arc<Queue>,
         cpu: Option<usize>,
-        expires: Instant,
+        expires: Jiffies,
     },
     /// On one of the lane's lists, or set aside: its links say which.
     Lane(Arc<Lane>),
@@ -80,16 +79,15 @@ pub(super) struct Inner {
     links: Mutex<Links>,
     /// Woken when a run ends, and when it is cancelled.
     pub(super) idle: WaitQueue,
-    /// Its place in the timer's heap, for the timer alone.
-    pub(super) timer_slot: AtomicUsize,
-    pub(super) delayed: bool,
+    /// Its timer, if it is delayed work.
+    timer: Option<Key>,
 }
 
 impl Work {
     /// An item that is not queued.
     #[doc(alias = "INIT_WORK")]
     pub fn new(name: impl Into<String>, item: Arc<impl WorkItem + 'static>) -> Self {
-        Self { inner: Inner::new(name.into(), item, false) }
+        Self { inner: Inner::new(name.into(), item, None) }
     }
 
     /// Takes the item off its queue. `true` if it was pending and now will not run for it.
@@ -182,7 +180,7 @@ impl Work {
 }
 
 impl Inner {
-    pub(super) fn new(name: String, item: Arc<dyn WorkItem>, delayed: bool) -> Arc<Self> {
+    pub(super) fn new(name: String, item: Arc<dyn WorkItem>, timer: Option<Key>) -> Arc<Self> {
         let place = Place { at: At::Nowhere, instance: 0, started: 0, color: 0 };
         Arc::new(Self {
             name,
@@ -191,8 +189,7 @@ impl Inner {
             place: Mutex::new(place),
             links: Mutex::default(),
             idle: WaitQueue::new(),
-            timer_slot: AtomicUsize::new(usize::MAX),
-            delayed,
+            timer,
         })
     }
 
@@ -203,6 +200,12 @@ impl Inner {
     /// For lists, under the lock of their pool.
     pub(super) fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap()
+    }
+
+    /// The timer of delayed work.
+    pub(super) fn timer(&self) -> Key {
+        // PANIC: not reached; only delayed work is ever on a timer.
+        self.timer.expect("delayed work has a timer")
     }
 
     /// Makes it pending, under the lock of its place.
@@ -227,7 +230,7 @@ impl Inner {
             let lane = match &place.at {
                 At::Nowhere => return false,
                 At::Timer { .. } => {
-                    delayed::timer().disarm(self);
+                    timer::disarm(self.timer());
                     let was_at = self.forget(&mut place);
                     drop(place);
                     // Freed where no lock is held: it may be the last handle on the queue.
@@ -292,8 +295,9 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if self.delayed {
-            delayed::timer().release();
+        // It is not armed: an armed timer owns its item.
+        if let Some(timer) = self.timer {
+            timer::remove(timer);
         }
     }
 }

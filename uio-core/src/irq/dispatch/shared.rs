@@ -1,5 +1,6 @@
 //! What the dispatcher's loop shares with everybody else.
 
+use std::any::Any;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     /// Lines are shut off, and to be polled. Written by the loop alone.
     pub(super) some_shut_off: AtomicBool,
     pub(super) stop: AtomicBool,
+    /// What a higher layer keeps with the dispatcher: its bottom halves.
+    pub(crate) attached: OnceLock<Arc<dyn Any + Send + Sync>>,
     registry: Registry,
     waker: Waker,
     next_token: AtomicUsize,
@@ -47,6 +50,7 @@ impl Shared {
             resend: AtomicBool::new(false),
             some_shut_off: AtomicBool::new(false),
             stop: AtomicBool::new(false),
+            attached: OnceLock::new(),
             registry: registry.try_clone()?,
             waker: Waker::new(registry, WAKER)?,
             next_token: AtomicUsize::new(0),

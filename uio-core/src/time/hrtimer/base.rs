@@ -4,14 +4,16 @@
 //! [`TimerBase`](crate::time::TimerBase), which does the same.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::alarm::{self, Alarm, Budget, Expire};
+use super::super::alarm::{self, Alarm, Expire, MAX_TIME};
 use super::queue::{DeadlineQueue, Key};
 use super::{HrTimerRestart, Inner};
+use crate::cycles::CycleBudget;
 use crate::error::Result;
 use crate::irq::Dispatcher;
+use crate::softirq::Vector;
 use crate::sync::WaitQueue;
 use crate::sys::clock::{self, ClockId};
 
@@ -27,16 +29,20 @@ pub struct HrTimerStats {
 }
 
 /// The high-resolution timers of one dispatcher. The kernel's `struct hrtimer_cpu_base`.
+///
+/// They run as the softirq [`HRTIMER`](Vector::HrTimer) of that dispatcher, of which it may have several bases.
 pub struct HrTimerBase {
     clocks: [Arc<ClockBase>; 3],
 }
 
 impl HrTimerBase {
-    /// Gives `dispatcher` its high-resolution timers.
+    /// Gives `dispatcher` its high-resolution timers, and its [softirqs](crate::softirq::Softirqs) if it has
+    /// none yet.
     ///
     /// # Errors
     ///
-    /// What the kernel says when the timerfds are made and watched.
+    /// `EBUSY` if a driver has opened the vector `HRTIMER`; what the kernel says when the timerfds are made and
+    /// watched.
     pub fn attach(dispatcher: &Dispatcher) -> Result<Arc<Self>> {
         let open = |clock| ClockBase::attach(dispatcher, clock);
         let clocks =
@@ -75,8 +81,6 @@ pub(super) struct ClockBase {
     alarm: Alarm,
     /// Woken when a callback ends for which somebody waits.
     idle: WaitQueue,
-    /// The loop stopped at its bound. Written by the dispatcher only.
-    unfinished: AtomicBool,
     expired: AtomicU64,
 }
 
@@ -86,7 +90,7 @@ struct State {
     timers: Vec<Option<Arc<Inner>>>,
     /// What the timerfd is armed for.
     armed: Option<i64>,
-    /// The dispatcher is at it, and arms when it is done.
+    /// The softirq is at it, and arms when it is done.
     expiring: bool,
     running: Option<Key>,
     /// The run that is under way was cancelled: it does not restart its timer.
@@ -128,12 +132,11 @@ impl ClockBase {
         let base = Arc::new(Self {
             now,
             state: Mutex::default(),
-            alarm: Alarm::open(dispatcher, name, id)?,
+            alarm: Alarm::open(dispatcher, Vector::HrTimer, name, id)?,
             idle: WaitQueue::new(),
-            unfinished: AtomicBool::new(false),
             expired: AtomicU64::new(0),
         });
-        alarm::attach(dispatcher, &base);
+        alarm::attach(&base)?;
         Ok(base)
     }
 
@@ -190,7 +193,7 @@ impl ClockBase {
     /// Takes a timer out of the queue and waits for a run that is under way, which cannot restart it. Says
     /// whether it was queued or running.
     pub(super) fn cancel(&self, key: Key) -> bool {
-        let on_dispatcher = self.alarm.is_current_thread();
+        let is_own_thread = self.alarm.is_own_thread();
         let mut state = self.lock();
         let mut was_active = false;
         loop {
@@ -200,7 +203,7 @@ impl ClockBase {
             }
             was_active = true;
             state.run_is_last = true;
-            if on_dispatcher {
+            if is_own_thread {
                 return was_active;
             }
             state.waiters += 1;
@@ -292,17 +295,13 @@ impl Expire for ClockBase {
         &self.alarm
     }
 
-    fn looks_anyway(&self) -> bool {
-        self.unfinished.load(Ordering::Relaxed)
-    }
-
     fn expire(&self, rang: bool) -> bool {
         let mut state = self.lock();
         if rang {
             state.armed = None;
         }
         state.expiring = true;
-        let (mut now, mut budget) = (self.now(), Budget::new());
+        let (mut now, budget) = (self.now(), CycleBudget::start(MAX_TIME));
         let left = loop {
             let Some(first) = state.queue.first() else { break false };
             if first > now {
@@ -310,11 +309,10 @@ impl Expire for ClockBase {
             }
             let Some(timer) = state.pop_expired(now) else { break false };
             state = self.run(state, timer);
-            if budget.is_spent() {
+            if budget.is_over() {
                 break true;
             }
         };
-        self.unfinished.store(left, Ordering::Relaxed);
         state.expiring = left;
         self.arm(&mut state);
         left

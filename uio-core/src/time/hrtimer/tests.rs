@@ -10,6 +10,8 @@ use crate::sync::context;
 use crate::sys::clock::{ClockId, now_ns};
 use crate::time::{BootTime, Monotonic, RealTime};
 
+mod softirq;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,4 +1,4 @@
-//! [`TimerBase`]: the wheels of one dispatcher, and the loop that runs what has expired.
+//! [`TimerBase`]: the wheels of one dispatcher, and the loop that runs what has expired: `run_timer_softirq`.
 //!
 //! # When the timerfd is armed
 //!
@@ -6,19 +6,29 @@
 //! Cancelling leaves it armed: a timeout that is started and cancelled again and again costs no system call,
 //! and at most one wake-up for nothing. So `timerfd_settime` is called at most as often as the earliest
 //! deadline changes.
+//!
+//! # Who runs deferrable timers
+//!
+//! Nothing is armed for them. A hook looks after every round of the dispatcher whether one is due, and raises
+//! the softirq then; so they run whenever the dispatcher is awake for something else.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::alarm::{self, Alarm, Budget, Expire};
+use super::super::alarm::{self, Alarm, Expire, MAX_TIME};
 use super::super::jiffies::{Jiffies, now_jiffies};
 use super::super::wheel::{Key, Wheel};
 use super::Inner;
+use crate::cycles::CycleBudget;
 use crate::error::Result;
-use crate::irq::Dispatcher;
+use crate::irq::{AfterHook, Dispatcher};
+use crate::softirq::Vector;
 use crate::sync::WaitQueue;
-use crate::sys::clock::ClockId;
+use crate::sys::clock::{ClockId, now_ns};
+
+/// In `TimerBase::deferrable_at`: no deferrable timer waits for the dispatcher to be awake.
+const NEVER: i64 = i64::MAX;
 
 /// Where a timer is: which wheel, and its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +64,16 @@ pub struct TimerStats {
 }
 
 /// The timers of one dispatcher. The kernel's `struct timer_base`, of which each processor has its own.
+///
+/// They run as the softirq [`TIMER`](Vector::Timer) of that dispatcher, of which it may have several bases.
 pub struct TimerBase {
     state: Mutex<State>,
     alarm: Alarm,
     /// Woken when a callback ends for which somebody waits.
     idle: WaitQueue,
-    /// The loop stopped at its bound. Written by the dispatcher only.
-    unfinished: AtomicBool,
-    /// The deferrable wheel is not empty. Written under the lock.
-    deferrable: AtomicBool,
+    /// When the first deferrable timer is due, on the monotonic clock. Written under the lock, but for the hook
+    /// that takes it away when it raises the softirq.
+    deferrable_at: AtomicI64,
     expired: AtomicU64,
 }
 
@@ -76,7 +87,7 @@ struct State {
     deferrable: Wheels,
     /// What the timerfd is armed for.
     armed: Option<Jiffies>,
-    /// The dispatcher is at it, and arms when it is done.
+    /// The softirq is at it, and arms when it is done.
     expiring: bool,
     running: Option<Place>,
     /// The run that is under way must not start its timer again.
@@ -110,11 +121,12 @@ impl State {
 }
 
 impl TimerBase {
-    /// Gives `dispatcher` its timers.
+    /// Gives `dispatcher` its timers, and its [softirqs](crate::softirq::Softirqs) if it has none yet.
     ///
     /// # Errors
     ///
-    /// What the kernel says when a timerfd is made and watched.
+    /// `EBUSY` if a driver has opened the vector `TIMER`; what the kernel says when a timerfd is made and
+    /// watched.
     pub fn attach(dispatcher: &Dispatcher) -> Result<Arc<Self>> {
         let wheels = || Wheels { wheel: Wheel::new(now_jiffies().get()), timers: Vec::new() };
         let state = State {
@@ -128,13 +140,14 @@ impl TimerBase {
         };
         let base = Arc::new(Self {
             state: Mutex::new(state),
-            alarm: Alarm::open(dispatcher, "timer", ClockId::Monotonic)?,
+            alarm: Alarm::open(dispatcher, Vector::Timer, "timer", ClockId::Monotonic)?,
             idle: WaitQueue::new(),
-            unfinished: AtomicBool::new(false),
-            deferrable: AtomicBool::new(false),
+            deferrable_at: AtomicI64::new(NEVER),
             expired: AtomicU64::new(0),
         });
-        alarm::attach(dispatcher, &base);
+        alarm::attach(&base)?;
+        let look: Arc<dyn AfterHook> = Arc::new(Look(Arc::clone(&base)));
+        dispatcher.add_after_hook(&look);
         Ok(base)
     }
 
@@ -157,6 +170,12 @@ impl TimerBase {
     #[cfg(test)]
     pub(super) fn waiters(&self) -> u32 {
         self.lock().waiters
+    }
+
+    /// Whether the hook has raised the softirq for a deferrable timer, and that has not run.
+    #[cfg(test)]
+    pub(super) fn deferrable_is_noted(&self) -> bool {
+        self.deferrable_at.load(Ordering::Relaxed) == NEVER
     }
 
     /// Makes a place for the timer that `make` then puts together.
@@ -202,7 +221,7 @@ impl TimerBase {
         wheel.start(timer.place.key, expires.get(), now.get());
         match timer.place.class {
             Class::Standard => self.arm(&mut state),
-            Class::Deferrable => self.deferrable.store(true, Ordering::Relaxed),
+            Class::Deferrable => self.set_deferrable(&mut state),
         }
         was_pending
     }
@@ -227,6 +246,13 @@ impl TimerBase {
         }
     }
 
+    /// Tells the hook when to look again.
+    fn set_deferrable(&self, state: &mut State) {
+        let next = state.deferrable.wheel.next_expiry();
+        let at = next.map_or(NEVER, |next| Jiffies::new(next).starts_at_ns());
+        self.deferrable_at.store(at, Ordering::Relaxed);
+    }
+
     pub(super) fn cancel(&self, timer: &Inner) -> bool {
         self.lock().wheel(timer.place).cancel(timer.place.key)
     }
@@ -234,7 +260,7 @@ impl TimerBase {
     /// Cancels, and waits for the end of a run.
     pub(super) fn cancel_sync(&self, timer: &Inner) -> bool {
         let place = timer.place;
-        let on_dispatcher = self.alarm.is_current_thread();
+        let is_own_thread = self.alarm.is_own_thread();
         let mut state = self.lock();
         let mut was_pending = false;
         loop {
@@ -243,7 +269,7 @@ impl TimerBase {
                 return was_pending;
             }
             state.run_is_last = true;
-            if on_dispatcher {
+            if is_own_thread {
                 return was_pending;
             }
             state.waiters += 1;
@@ -277,17 +303,13 @@ impl Expire for TimerBase {
         &self.alarm
     }
 
-    fn looks_anyway(&self) -> bool {
-        self.unfinished.load(Ordering::Relaxed) || self.deferrable.load(Ordering::Relaxed)
-    }
-
     fn expire(&self, rang: bool) -> bool {
         let mut state = self.lock();
         if rang {
             state.armed = None;
         }
         state.expiring = true;
-        let (now, mut budget) = (now_jiffies(), Budget::new());
+        let (now, budget) = (now_jiffies(), CycleBudget::start(MAX_TIME));
         let mut left = false;
         while let Some(timer) = state.pop_expired(now) {
             drop(state);
@@ -296,16 +318,34 @@ impl Expire for TimerBase {
             self.expired.fetch_add(1, Ordering::Relaxed);
             state = self.lock();
             self.leave(&mut state);
-            left = budget.is_spent();
+            left = budget.is_over();
             if left {
                 break;
             }
         }
-        self.unfinished.store(left, Ordering::Relaxed);
-        self.deferrable.store(!state.deferrable.wheel.is_empty(), Ordering::Relaxed);
+        self.set_deferrable(&mut state);
         state.expiring = left;
         self.arm(&mut state);
         left
+    }
+}
+
+/// The hook that looks for deferrable timers.
+struct Look(Arc<TimerBase>);
+
+impl AfterHook for Look {
+    fn run(&self) -> bool {
+        let at = &self.0.deferrable_at;
+        let due = at.load(Ordering::Relaxed);
+        // Taken away, so that it raises once, however long the softirq has to wait; that one sets it again.
+        let order = Ordering::Relaxed;
+        if due != NEVER
+            && due <= now_ns(ClockId::Monotonic)
+            && at.compare_exchange(due, NEVER, order, order).is_ok()
+        {
+            self.0.alarm.run_soon();
+        }
+        false
     }
 }
 

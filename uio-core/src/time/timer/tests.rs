@@ -10,6 +10,8 @@ use crate::irq::Dispatcher;
 use crate::sync::context;
 use crate::time::jiffies::{HZ, msecs_to_jiffies, now_jiffies};
 
+mod softirq;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Bench {

@@ -4,6 +4,7 @@ use std::sync::mpsc;
 
 use super::super::work::At;
 use super::*;
+use crate::sync::context;
 
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
@@ -60,6 +61,45 @@ fn delayed_work_without_a_delay_is_queued_at_once() {
     queue.enqueue_delayed(&work, Duration::ZERO);
     queue.flush();
     assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn delayed_work_may_be_queued_moved_and_cancelled_in_a_top_half() {
+    let pools = pools();
+    let queue = bound(&pools);
+    let (work, count) = delayed();
+    {
+        let _top_half = context::enter(context::Level::HardIrq);
+        assert_eq!(queue.enqueue_delayed(&work, LONG), Queued::New);
+        assert_eq!(queue.modify_delayed(&work, 2 * LONG), Queued::AlreadyPending);
+        assert!(work.cancel());
+        assert_eq!(queue.enqueue_delayed(&work, Duration::from_millis(1)), Queued::New);
+    }
+    ran(&count, 1);
+}
+
+#[test]
+fn a_delay_that_is_too_long_to_be_told_is_as_long_as_can_be() {
+    let pools = pools();
+    let queue = bound(&pools);
+    let (work, count) = delayed();
+    assert_eq!(queue.enqueue_delayed(&work, Duration::MAX), Queued::New);
+    assert_eq!(queue.modify_delayed(&work, Duration::MAX), Queued::AlreadyPending);
+    let (other, others) = delayed();
+    queue.enqueue_delayed(&other, Duration::from_millis(1));
+    ran(&others, 1);
+    assert!(work.cancel());
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn delayed_work_whose_last_handle_is_dropped_while_it_is_on_its_timer_runs() {
+    let pools = pools();
+    let queue = bound(&pools);
+    let (work, count) = delayed();
+    queue.enqueue_delayed(&work, SHORT);
+    drop(work);
+    ran(&count, 1);
 }
 
 #[test]
