@@ -3,11 +3,13 @@
 //! - [`setup`]: install and unpack what the test bench needs
 //! - [`vm`]: boot a real kernel with the drivers inside and run a command there
 //! - [`mod@test`]: run every test, on this machine and in the bench
+//! - [`mod@bench`]: measure what the facilities cost, beside their peers
 //!
 //! Exit status: what the subcommand says, else 0 done, 1 failed, 2 bad usage, 125 the bench broke.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod failure;
 mod kernels;
 mod paths;
@@ -38,6 +40,11 @@ Usage: cargo xtask COMMAND
 
   test [--host]
       Run every test; with --host only those that need no virtual machine.
+
+  bench [--quick] [--write] [NAME...]
+      Measure what the facilities cost, each beside its best peer, and print the
+      tables; with --write also into docs/benchmarks.md. All of them take some
+      minutes. With --quick one short round, to see that they run.
 ";
 
 fn main() -> ExitCode {
@@ -53,7 +60,7 @@ fn main() -> ExitCode {
 
 fn dispatch(args: &[String]) -> Result<u8> {
     let Some((name, rest)) = args.split_first() else {
-        return Err(failure::usage("a command is missing: setup, vm or test"));
+        return Err(failure::usage("a command is missing: setup, vm, test or bench"));
     };
     let asks_help = |arg: &String| arg == "--help" || arg == "-h";
     let options = rest.split(|arg| arg == "--").next().unwrap_or_default();
@@ -65,7 +72,8 @@ fn dispatch(args: &[String]) -> Result<u8> {
         "setup" => setup::main(rest),
         "vm" => vm::main(rest),
         "test" => test::main(rest),
-        other => Err(failure::usage(format!("no command '{other}': there are setup, vm and test"))),
+        "bench" => bench::main(rest),
+        other => Err(failure::usage(format!("no command '{other}': there are setup, vm, test and bench"))),
     }
 }
 

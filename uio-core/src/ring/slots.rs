@@ -41,6 +41,29 @@ mod plain {
             Self((0..capacity).map(|_| UnsafeCell::new(T::default())).collect())
         }
 
+        /// Where slot `index` lies.
+        fn slot(&self, index: usize) -> *mut T {
+            self.pointer().wrapping_add(index & (self.capacity() - 1))
+        }
+
+        /// # Safety
+        ///
+        /// The slot `index` must belong to the caller.
+        #[inline]
+        pub(in crate::ring) unsafe fn put(&self, index: usize, value: T) {
+            // SAFETY: the masked index is below the capacity, and the slot is the caller's alone.
+            unsafe { self.slot(index).write(value) };
+        }
+
+        /// # Safety
+        ///
+        /// The slot `index` must belong to the caller.
+        #[inline]
+        pub(in crate::ring) unsafe fn get(&self, index: usize) -> T {
+            // SAFETY: the masked index is below the capacity, and nobody writes to the caller's slot.
+            unsafe { self.slot(index).read() }
+        }
+
         /// # Safety
         ///
         /// The `data.len()` slots from `index` on must belong to the caller, and be at most the capacity.
@@ -126,6 +149,16 @@ mod modelled {
 
         fn slot(&self, index: usize) -> &UnsafeCell<T> {
             &self.0[index & (self.0.len() - 1)]
+        }
+
+        pub(in crate::ring) unsafe fn put(&self, index: usize, value: T) {
+            // SAFETY: the model tracks this access.
+            self.slot(index).with_mut(|slot| unsafe { *slot = value });
+        }
+
+        pub(in crate::ring) unsafe fn get(&self, index: usize) -> T {
+            // SAFETY: the model tracks this access.
+            self.slot(index).with(|slot| unsafe { *slot })
         }
 
         pub(in crate::ring) unsafe fn write(&self, index: usize, data: &[T]) {

@@ -96,7 +96,13 @@ impl<T: Copy + Default> Producer<T> {
     /// Puts one element in. `false` if the ring is full.
     #[inline]
     pub fn push(&mut self, value: T) -> bool {
-        self.push_slice(&[value]) == 1
+        if self.room(1) == 0 {
+            return false;
+        }
+        // SAFETY: `room` says that this slot was consumed (P3), and only this side writes.
+        unsafe { self.ring.slots.put(self.head, value) };
+        self.publish(1);
+        true
     }
 
     /// Puts in as much of `data` as there is room for, and returns how many elements.
@@ -163,8 +169,14 @@ impl<T: Copy + Default> Consumer<T> {
     /// Takes one element out.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        let mut value = [T::default()];
-        (self.pop_slice(&mut value) == 1).then_some(value[0])
+        if self.available(1) == 0 {
+            return None;
+        }
+        // SAFETY: `available` says that this slot was published (C1), and the producer does not touch it
+        // before it is released.
+        let value = unsafe { self.ring.slots.get(self.tail) };
+        self.release(1);
+        Some(value)
     }
 
     /// Takes out as much as there is and `buf` holds, and returns how many elements.
@@ -272,6 +284,21 @@ mod tests;
 #[cfg(all(test, loom))]
 mod loom_models {
     use super::*;
+
+    /// As below, one element at a time.
+    #[test]
+    fn loom_single_elements_arrive_once_and_in_order() {
+        loom::model(|| {
+            let (mut producer, mut consumer) = channel::<u8>(1);
+            let thread = loom::thread::spawn(move || {
+                (1..=2).filter(|value| producer.push(*value)).collect::<Vec<u8>>()
+            });
+            let mut seen: Vec<u8> = (0..2).filter_map(|_| consumer.pop()).collect();
+            let sent = thread.join().unwrap();
+            seen.extend(std::iter::from_fn(|| consumer.pop()));
+            assert_eq!(seen, sent);
+        });
+    }
 
     /// One side pushes, the other pops, over a ring of two: whole, in order, once.
     #[test]

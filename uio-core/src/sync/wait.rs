@@ -49,7 +49,7 @@ use std::fmt;
 use std::sync::Arc as StdArc;
 use std::time::Duration;
 
-use self::list::{Entry, Kind, List, Sleeper, Which};
+use self::list::{Entry, Kind, List, Pass, Sleeper, Which};
 use super::context::might_sleep;
 use super::facade::atomic::{AtomicUsize, Ordering, fence};
 use super::facade::{Arc, Mutex, Snapshot, const_fn, parking};
@@ -263,7 +263,7 @@ impl WaitQueue {
         // K2: pairs with W2 in `wait`.
         fence(Ordering::SeqCst);
         if self.has_waiters() {
-            self.wake_entries(exclusive, which);
+            self.wake_entries(Pass::new(true, exclusive, which));
         }
         self.subscribers.read(|list| list.iter().for_each(|subscriber| subscriber.wake()));
     }
@@ -273,21 +273,18 @@ impl WaitQueue {
         // K2: pairs with W2 in `wait`.
         fence(Ordering::SeqCst);
         if self.has_waiters() {
-            self.wake_exclusive(1, Which::Any, u64::MAX);
+            self.wake_entries(Pass::new(false, 1, Which::Any));
         }
     }
 
-    fn wake_entries(&self, exclusive: usize, which: Which) {
-        let end = self.list.lock().unwrap().next_ticket();
-        while let Some(entry) = self.dequeue(false, which, end) {
-            entry.wake();
-        }
-        self.wake_exclusive(exclusive, which, end);
-    }
-
-    fn wake_exclusive(&self, most: usize, which: Which, end: u64) {
-        for _ in 0..most {
-            let Some(entry) = self.dequeue(true, which, end) else { return };
+    /// Takes off those whom the wake-up reaches, and wakes each without the lock.
+    fn wake_entries(&self, mut pass: Pass) {
+        while !pass.is_over() {
+            let mut list = self.list.lock().unwrap();
+            let entry = list.next(&mut pass);
+            self.waiting.store(list.len(), Ordering::Relaxed);
+            drop(list);
+            let Some(entry) = entry else { return };
             entry.wake();
         }
     }
@@ -331,13 +328,6 @@ impl WaitQueue {
         self.waiting.store(list.len(), Ordering::Relaxed);
         drop(list);
         Queued { queue: self, entry, ticket, exclusive: kind.exclusive, consumed: false }
-    }
-
-    fn dequeue(&self, exclusive: bool, which: Which, end: u64) -> Option<Arc<Entry>> {
-        let mut list = self.list.lock().unwrap();
-        let entry = list.pop(exclusive, which, end);
-        self.waiting.store(list.len(), Ordering::Relaxed);
-        entry
     }
 }
 
@@ -405,7 +395,7 @@ impl Drop for Queued<'_> {
         self.queue.waiting.store(list.len(), Ordering::Relaxed);
         drop(list);
         if !left && self.exclusive {
-            self.queue.wake_exclusive(1, Which::Any, u64::MAX);
+            self.queue.wake_entries(Pass::new(false, 1, Which::Any));
         }
     }
 }

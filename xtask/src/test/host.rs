@@ -3,6 +3,7 @@
 use std::env;
 
 use super::Stages;
+use crate::bench;
 use crate::failure::Result;
 use crate::paths;
 use crate::process::{cargo, show};
@@ -27,6 +28,7 @@ pub(super) fn run_all(stages: &mut Stages) {
     stages.run("format", || run_cargo(&["fmt", "--all", "--check"]));
     stages.run("lints", || run_cargo(&LINTS));
     stages.run("workspace tests", || run_cargo(&["test", "--workspace", "--quiet"]));
+    stages.run("benchmarks, one short round", || bench::smoke(&[]));
     stages.run("documentation", document);
     for package in LOOM_PACKAGES {
         stages.run(&format!("loom models of {package}"), || loom(package));

@@ -27,6 +27,28 @@ pub(super) enum Which {
     Interruptible,
 }
 
+/// One wake-up on its way through a list: whom it may still take off.
+pub(super) struct Pass {
+    which: Which,
+    /// Those that are not exclusive, all of them.
+    shared: bool,
+    /// So many of the exclusive ones.
+    exclusive: usize,
+    /// Tickets from here on came after it began; known from the first look on.
+    end: Option<u64>,
+}
+
+impl Pass {
+    pub(super) fn new(shared: bool, exclusive: usize, which: Which) -> Self {
+        Self { which, shared, exclusive, end: None }
+    }
+
+    /// Whether it has no more to take.
+    pub(super) fn is_over(&self) -> bool {
+        !self.shared && self.exclusive == 0
+    }
+}
+
 /// What wakes an entry up.
 pub(super) enum Sleeper {
     Thread(parking::Thread),
@@ -97,11 +119,6 @@ impl List {
         self.shared.len() + self.exclusive.len()
     }
 
-    /// The ticket that the next entry will get.
-    pub(super) fn next_ticket(&self) -> u64 {
-        self.next
-    }
-
     pub(super) fn push(&mut self, entry: &Arc<Entry>) -> u64 {
         let ticket = self.next;
         self.next += 1;
@@ -109,8 +126,26 @@ impl List {
         ticket
     }
 
+    /// Takes off the next entry that a wake-up reaches: first those that are not exclusive.
+    pub(super) fn next(&mut self, pass: &mut Pass) -> Option<Arc<Entry>> {
+        let end = *pass.end.get_or_insert(self.next);
+        if pass.shared {
+            let entry = self.pop(false, pass.which, end);
+            // What comes later is not its own; so a side that is empty is done with.
+            pass.shared = !self.shared.is_empty() && entry.is_some();
+            pass.exclusive = if self.exclusive.is_empty() { 0 } else { pass.exclusive };
+            if entry.is_some() {
+                return entry;
+            }
+        }
+        pass.exclusive = pass.exclusive.checked_sub(1)?;
+        let entry = self.pop(true, pass.which, end);
+        pass.exclusive = if self.exclusive.is_empty() { 0 } else { pass.exclusive };
+        entry
+    }
+
     /// Takes off the first entry of one side that the wake-up is meant for and whose ticket is before `end`.
-    pub(super) fn pop(&mut self, exclusive: bool, which: Which, end: u64) -> Option<Arc<Entry>> {
+    fn pop(&mut self, exclusive: bool, which: Which, end: u64) -> Option<Arc<Entry>> {
         let side = self.side(exclusive);
         let at = side.iter().position(|(_, entry)| entry.is_meant(which))?;
         if side[at].0 >= end {

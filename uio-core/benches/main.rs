@@ -1,0 +1,43 @@
+//! What the facilities cost, each beside its best peer: a file for each claim.
+//!
+//! `cargo xtask bench [NAME...]` runs this program, once for each name, and makes the table `docs/benchmarks.md`.
+//! Without `--bench`, which cargo passes to benchmarks alone, and with `--quick`, it does one short round.
+#![deny(unsafe_code)]
+
+mod ring;
+mod support;
+mod wait_queue;
+mod work;
+
+use std::env;
+use std::process::ExitCode;
+
+use support::Bench;
+
+/// Name, what it is about, and the benchmark.
+type Entry = (&'static str, &'static str, fn(Bench));
+
+/// The benchmarks, in the order of the table.
+const ALL: [Entry; 3] = [
+    ("work", "Work queues", work::run),
+    ("ring", "Ring", ring::run),
+    ("wait_queue", "Wait queues and completions", wait_queue::run),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let (options, names): (Vec<_>, Vec<_>) = args.iter().partition(|arg| arg.starts_with("--"));
+    let has = |option: &str| options.iter().any(|given| *given == option);
+    if has("--list") {
+        ALL.iter().for_each(|(name, title, _)| println!("{name}\t{title}"));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|(known, ..)| known == *name)) {
+        eprintln!("claims: there is no benchmark '{unknown}'; --list names them");
+        return ExitCode::from(2);
+    }
+    let bench = Bench { quick: has("--quick") || !has("--bench") };
+    let chosen = ALL.iter().filter(|(name, ..)| names.is_empty() || names.iter().any(|n| n == name));
+    chosen.for_each(|(_, _, run)| run(bench));
+    ExitCode::SUCCESS
+}
