@@ -49,6 +49,7 @@ pub use hrtimer::{
     HrTimer, HrTimerBase, HrTimerContext, HrTimerExpires, HrTimerHandle, HrTimerRestart,
     HrTimerStats,
 };
+pub(crate) use jiffies::recent_jiffies;
 pub use jiffies::{
     HZ, Jiffies, MAX_JIFFY_OFFSET, TICK_NSEC, jiffies_to_msecs, jiffies_to_nsecs, jiffies_to_usecs,
     msecs_to_jiffies, now_jiffies, nsecs_to_jiffies, usecs_to_jiffies,

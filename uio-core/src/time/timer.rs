@@ -45,8 +45,7 @@ mod base;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base::{Class, Place, When};
 pub use base::{TimerBase, TimerStats};
@@ -63,16 +62,13 @@ bitflags::bitflags! {
     }
 }
 
-type Callback = Box<dyn FnMut(&mut TimerContext<'_>) + Send>;
-
-struct Inner {
-    name: String,
-    place: Place,
-    base: Arc<TimerBase>,
-    shut_down: AtomicBool,
-    /// Locked by the softirq only.
-    callback: Mutex<Callback>,
+/// What runs: the base has it in the timer's slot, and takes it out for a run.
+struct Body<F: ?Sized> {
+    name: Arc<str>,
+    callback: F,
 }
+
+type Callback = Body<dyn FnMut(&mut TimerContext<'_>) + Send>;
 
 /// A callback that runs as a softirq of the dispatcher when a number of jiffies has been reached.
 ///
@@ -97,11 +93,18 @@ struct Inner {
 /// ```
 #[derive(Clone)]
 pub struct Timer {
+    // What a start needs is not behind the handle, which would be one more miss of the cache.
+    place: Place,
+    base: Arc<TimerBase>,
     handle: Arc<Handle>,
 }
 
 /// What all clones of a timer share; the last one shuts it down.
-struct Handle(Arc<Inner>);
+struct Handle {
+    name: Arc<str>,
+    place: Place,
+    base: Arc<TimerBase>,
+}
 
 impl Timer {
     /// A timer that is not pending.
@@ -125,20 +128,18 @@ impl Timer {
             true => Class::Deferrable,
             false => Class::Standard,
         };
-        let inner = base.insert(class, |place| Inner {
-            name: name.into(),
-            place,
-            base: Arc::clone(base),
-            shut_down: AtomicBool::new(false),
-            callback: Mutex::new(Box::new(callback)),
-        });
-        Self { handle: Arc::new(Handle(inner)) }
+        let name: Arc<str> = name.into().into();
+        let place = base.insert(class, Box::new(Body { name: Arc::clone(&name), callback }));
+        let base = Arc::clone(base);
+        let handle = Arc::new(Handle { name, place, base: Arc::clone(&base) });
+        Self { place, base, handle }
     }
 
     /// Makes the timer expire at `expires`, whether it is pending or not; says whether it was.
     ///
     /// May be called anywhere. Costs a system call only if it is now the first of its base to expire.
     #[doc(alias = "mod_timer")]
+    #[inline]
     pub fn modify(&self, expires: Jiffies) -> bool {
         self.start(expires, When::Always)
     }
@@ -164,7 +165,7 @@ impl Timer {
     }
 
     fn start(&self, expires: Jiffies, when: When) -> bool {
-        self.inner().base.start(self.inner(), expires, when)
+        self.base.start(self.place, expires, when)
     }
 
     /// Makes an idle timer of a pending one; says whether it was pending. A run that is under way goes on, and
@@ -172,7 +173,7 @@ impl Timer {
     #[doc(alias = "timer_delete")]
     #[doc(alias = "del_timer")]
     pub fn delete(&self) -> bool {
-        self.inner().base.cancel(self.inner())
+        self.base.cancel(self.place)
     }
 
     /// As [`delete`](Self::delete), and waits for a run that is under way; that run cannot start the timer
@@ -184,82 +185,66 @@ impl Timer {
     #[doc(alias = "timer_delete_sync")]
     #[doc(alias = "del_timer_sync")]
     pub fn delete_sync(&self) -> bool {
-        self.inner().base.cancel_sync(self.inner())
+        self.base.cancel_sync(self.place)
     }
 
     /// As [`delete`](Self::delete), and for good: starting the timer does nothing from now on.
     #[doc(alias = "timer_shutdown")]
     pub fn shutdown(&self) -> bool {
-        self.inner().shut_down();
-        self.delete()
+        self.base.shut_down(self.place)
     }
 
     /// As [`shutdown`](Self::shutdown), and waits for a run that is under way. The call for a driver's
     /// removal, where a timer and, say, a work item start each other.
     #[doc(alias = "timer_shutdown_sync")]
     pub fn shutdown_sync(&self) -> bool {
-        self.inner().shut_down();
-        self.delete_sync()
+        let was_pending = self.base.shut_down(self.place);
+        self.delete_sync();
+        was_pending
     }
 
     /// Whether it is pending.
     #[doc(alias = "timer_pending")]
     pub fn is_pending(&self) -> bool {
-        self.inner().base.is_pending(self.inner())
+        self.base.is_pending(self.place)
     }
 
     /// What it was last started with.
     pub fn expires(&self) -> Jiffies {
-        self.inner().base.expires(self.inner())
+        self.base.expires(self.place)
     }
 
     /// The name it was given.
     pub fn name(&self) -> &str {
-        &self.inner().name
-    }
-
-    fn inner(&self) -> &Inner {
-        &self.handle.0
+        &self.handle.name
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.shut_down();
-        self.0.base.cancel_sync(&self.0);
-        self.0.base.remove(&self.0);
+        self.base.shut_down(self.place);
+        self.base.cancel_sync(self.place);
+        self.base.remove(self.place);
     }
 }
 
-impl Inner {
-    fn is_shut_down(&self) -> bool {
-        self.shut_down.load(Ordering::Relaxed)
-    }
-
-    /// Relaxed is enough: starts look at it under the base's lock, and whoever shuts down takes that lock
-    /// afterwards to delete.
-    fn shut_down(&self) {
-        self.shut_down.store(true, Ordering::Relaxed);
-    }
-
-    /// It has expired. Called by the softirq only.
-    fn run(&self) {
-        let mut callback = self.callback.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut context = TimerContext { timer: self };
-        if catch_unwind(AssertUnwindSafe(|| callback(&mut context))).is_err() {
+impl Callback {
+    /// The timer has expired. Called by the softirq only. Whether it may ever run again.
+    fn run(&mut self, base: &TimerBase, place: Place) -> bool {
+        let mut context = TimerContext { name: &self.name, base, place };
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.callback)(&mut context)));
+        if outcome.is_err() {
             tracing::error!(timer = %self.name, "a timer panicked; it is not run again");
-            // Whoever shut it down before has cancelled it too, or has even given its place back.
-            if !self.is_shut_down() {
-                self.shut_down();
-                self.base.cancel(self);
-            }
         }
+        outcome.is_ok()
     }
 }
 
 /// What a timer's callback may do with its own timer.
 pub struct TimerContext<'a> {
-    timer: &'a Inner,
+    name: &'a str,
+    base: &'a TimerBase,
+    place: Place,
 }
 
 impl TimerContext<'_> {
@@ -267,17 +252,17 @@ impl TimerContext<'_> {
     /// being deleted with a wait, or is shut down.
     #[doc(alias = "mod_timer")]
     pub fn modify(&mut self, expires: Jiffies) -> bool {
-        self.timer.base.restart(self.timer, expires)
+        self.base.start(self.place, expires, When::NotLast)
     }
 
     /// What it was started with: the point of which it is the expiry.
     pub fn expires(&self) -> Jiffies {
-        self.timer.base.expires(self.timer)
+        self.base.expires(self.place)
     }
 
     /// The name it was given.
     pub fn name(&self) -> &str {
-        &self.timer.name
+        self.name
     }
 }
 
@@ -293,7 +278,7 @@ impl fmt::Debug for Timer {
 
 impl fmt::Debug for TimerContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimerContext").field("name", &self.timer.name).finish_non_exhaustive()
+        f.debug_struct("TimerContext").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -24,7 +24,7 @@ use super::work::Inner;
 use crate::error::Result;
 use crate::kthread::{self, Kthread};
 use crate::time::wheel::{Key, Wheel};
-use crate::time::{Jiffies, now_jiffies};
+use crate::time::{Jiffies, now_jiffies, recent_jiffies};
 
 static TIMERS: LazyLock<Timers> = LazyLock::new(|| Timers {
     state: Mutex::new(State::new(now_jiffies())),
@@ -69,7 +69,7 @@ pub(super) fn remove(timer: Key) {
 /// Has [`delayed::expire`] called for `work` when `expires` is over, not earlier; for no other time that was set
 /// before.
 pub(super) fn arm(timer: Key, work: &Arc<Inner>, expires: Jiffies) {
-    if TIMERS.state().arm(timer, work, expires, now_jiffies()) {
+    if TIMERS.state().arm(timer, work, expires, recent_jiffies()) {
         TIMERS.changed.notify_one();
     }
 }

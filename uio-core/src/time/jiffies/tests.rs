@@ -86,6 +86,14 @@ fn jiffies_advance_with_the_monotonic_clock() {
 }
 
 #[test]
+fn the_jiffy_of_the_last_tick_is_never_ahead() {
+    for _ in 0..10_000 {
+        let recent = recent_jiffies();
+        assert!(recent.is_before_eq(now_jiffies()));
+    }
+}
+
+#[test]
 fn a_jiffy_has_begun_when_its_nanosecond_has_come() {
     let now = now_jiffies();
     assert!(now.starts_at_ns() <= now_ns(ClockId::Monotonic));

@@ -17,18 +17,21 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::alarm::{self, Alarm, Expire, MAX_TIME};
-use super::super::jiffies::{Jiffies, now_jiffies};
+use super::super::jiffies::{Jiffies, now_jiffies, recent_jiffies};
 use super::super::wheel::{Key, Wheel};
-use super::Inner;
+use super::Callback;
 use crate::cycles::CycleBudget;
 use crate::error::Result;
-use crate::irq::{AfterHook, Dispatcher};
+use crate::irq::{AfterHook, Dispatcher, bump};
 use crate::softirq::Vector;
 use crate::sync::WaitQueue;
 use crate::sys::clock::{ClockId, now_ns};
 
 /// In `TimerBase::deferrable_at`: no deferrable timer waits for the dispatcher to be awake.
 const NEVER: i64 = i64::MAX;
+
+/// Callbacks between two looks at how long it has taken.
+const LOOK_EVERY: u32 = 8;
 
 /// Where a timer is: which wheel, and its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub(super) enum When {
     IfIdle,
     /// Or idle.
     IfEarlier,
+    /// By its own callback: unless the run is to be the last.
+    NotLast,
 }
 
 /// What the base has done so far.
@@ -79,7 +84,16 @@ pub struct TimerBase {
 
 struct Wheels {
     wheel: Wheel,
-    timers: Vec<Option<Arc<Inner>>>,
+    /// By key.
+    slots: Vec<Slot>,
+}
+
+/// What belongs to one place of a wheel.
+struct Slot {
+    /// It is out while it runs.
+    callback: Option<Box<Callback>>,
+    /// It can be started: nobody has shut it down.
+    open: bool,
 }
 
 struct State {
@@ -92,11 +106,14 @@ struct State {
     running: Option<Place>,
     /// The run that is under way must not start its timer again.
     run_is_last: bool,
+    /// The timer that runs has given its place back: its callback has nowhere to go.
+    run_is_orphan: bool,
     /// Threads that wait for the end of a run.
     waiters: u32,
 }
 
 impl State {
+    #[inline]
     fn wheels(&mut self, class: Class) -> &mut Wheels {
         match class {
             Class::Standard => &mut self.standard,
@@ -104,18 +121,24 @@ impl State {
         }
     }
 
+    #[inline]
     fn wheel(&mut self, place: Place) -> &mut Wheel {
         &mut self.wheels(place.class).wheel
     }
 
-    fn pop_expired(&mut self, now: Jiffies) -> Option<Arc<Inner>> {
+    fn slot(&mut self, place: Place) -> &mut Slot {
+        &mut self.wheels(place.class).slots[place.key.index()]
+    }
+
+    fn pop_expired(&mut self, now: Jiffies) -> Option<(Place, Box<Callback>)> {
         [Class::Standard, Class::Deferrable].into_iter().find_map(|class| {
-            let Wheels { wheel, timers } = self.wheels(class);
+            let Wheels { wheel, slots } = self.wheels(class);
             let key = wheel.pop_expired(now.get())?;
-            // PANIC: not reached; a pending timer has its place.
-            let timer = Arc::clone(timers[key.index()].as_ref().expect("a pending timer exists"));
-            self.running = Some(timer.place);
-            Some(timer)
+            // PANIC: not reached; what is pending has its callback, and nothing else runs.
+            let callback = slots[key.index()].callback.take().expect("a pending timer exists");
+            let place = Place { class, key };
+            self.running = Some(place);
+            Some((place, callback))
         })
     }
 }
@@ -128,7 +151,7 @@ impl TimerBase {
     /// `EBUSY` if a driver has opened the vector `TIMER`; what the kernel says when a timerfd is made and
     /// watched.
     pub fn attach(dispatcher: &Dispatcher) -> Result<Arc<Self>> {
-        let wheels = || Wheels { wheel: Wheel::new(now_jiffies().get()), timers: Vec::new() };
+        let wheels = || Wheels { wheel: Wheel::new(now_jiffies().get()), slots: Vec::new() };
         let state = State {
             standard: wheels(),
             deferrable: wheels(),
@@ -136,6 +159,7 @@ impl TimerBase {
             expiring: false,
             running: None,
             run_is_last: false,
+            run_is_orphan: false,
             waiters: 0,
         };
         let base = Arc::new(Self {
@@ -178,63 +202,64 @@ impl TimerBase {
         self.deferrable_at.load(Ordering::Relaxed) == NEVER
     }
 
-    /// Makes a place for the timer that `make` then puts together.
-    pub(super) fn insert(&self, class: Class, make: impl FnOnce(Place) -> Inner) -> Arc<Inner> {
+    /// Makes a place for a timer.
+    pub(super) fn insert(&self, class: Class, callback: Box<Callback>) -> Place {
         let mut state = self.lock();
-        let Wheels { wheel, timers } = state.wheels(class);
+        let Wheels { wheel, slots } = state.wheels(class);
         let key = wheel.insert();
-        let timer = Arc::new(make(Place { class, key }));
-        if key.index() == timers.len() {
-            timers.push(None);
+        if key.index() == slots.len() {
+            slots.push(Slot { callback: None, open: false });
         }
-        timers[key.index()] = Some(Arc::clone(&timer));
-        timer
+        slots[key.index()] = Slot { callback: Some(callback), open: true };
+        Place { class, key }
     }
 
     /// Gives the place of a timer back, which is shut down.
-    pub(super) fn remove(&self, timer: &Inner) {
+    pub(super) fn remove(&self, place: Place) {
         let mut state = self.lock();
-        let Wheels { wheel, timers } = state.wheels(timer.place.class);
-        wheel.remove(timer.place.key);
-        let gone = timers[timer.place.key.index()].take();
+        let gone = state.slot(place).callback.take();
+        state.wheel(place).remove(place.key);
+        if state.running == Some(place) {
+            state.run_is_orphan = true;
+        }
         drop(state);
         // Not under the lock: what the callback owns may be a timer of this base.
         drop(gone);
     }
 
-    /// Starts `timer`, or moves it; says whether it was pending.
-    pub(super) fn start(&self, timer: &Inner, expires: Jiffies, when: When) -> bool {
-        let now = now_jiffies();
+    /// Starts a timer, or moves it; says whether it was pending.
+    ///
+    /// The jiffy is that of the kernel's last tick: it decides no more than the wheel's level, that is how late a
+    /// timer may be. Whether one is early is decided when it expires, by the clock itself.
+    #[inline]
+    pub(super) fn start(&self, place: Place, expires: Jiffies, when: When) -> bool {
+        let now = recent_jiffies();
         let mut state = self.lock();
-        let wheel = state.wheel(timer.place);
-        let was_pending = wheel.is_pending(timer.place.key);
-        let pending_for = Jiffies::new(wheel.expires(timer.place.key));
+        let run_is_last = state.run_is_last;
+        let Wheels { wheel, slots } = state.wheels(place.class);
         let refused = match when {
             When::Always => false,
-            When::IfPending => !was_pending,
-            When::IfIdle => was_pending,
-            When::IfEarlier => was_pending && pending_for.is_before_eq(expires),
+            When::IfPending => !wheel.is_pending(place.key),
+            When::IfIdle => wheel.is_pending(place.key),
+            When::IfEarlier => {
+                let pending_for = Jiffies::new(wheel.expires(place.key));
+                wheel.is_pending(place.key) && pending_for.is_before_eq(expires)
+            }
+            When::NotLast => run_is_last,
         };
-        if refused || timer.is_shut_down() {
-            return was_pending;
+        if refused || !slots[place.key.index()].open {
+            return !run_is_last && wheel.is_pending(place.key);
         }
-        wheel.start(timer.place.key, expires.get(), now.get());
-        match timer.place.class {
+        let was_pending = wheel.start(place.key, expires.get(), now.get());
+        match place.class {
             Class::Standard => self.arm(&mut state),
             Class::Deferrable => self.set_deferrable(&mut state),
         }
         was_pending
     }
 
-    /// As [`start`](Self::start), by the timer's own callback.
-    pub(super) fn restart(&self, timer: &Inner, expires: Jiffies) -> bool {
-        if self.lock().run_is_last {
-            return false;
-        }
-        self.start(timer, expires, When::Always)
-    }
-
     /// Arms the timerfd if the earliest deadline is earlier than before.
+    #[inline]
     fn arm(&self, state: &mut State) {
         if state.expiring {
             return;
@@ -253,14 +278,20 @@ impl TimerBase {
         self.deferrable_at.store(at, Ordering::Relaxed);
     }
 
-    pub(super) fn cancel(&self, timer: &Inner) -> bool {
-        self.lock().wheel(timer.place).cancel(timer.place.key)
+    #[inline]
+    pub(super) fn cancel(&self, place: Place) -> bool {
+        self.lock().wheel(place).cancel(place.key)
+    }
+
+    /// Cancels, and keeps the timer from being started.
+    pub(super) fn shut_down(&self, place: Place) -> bool {
+        let mut state = self.lock();
+        state.slot(place).open = false;
+        state.wheel(place).cancel(place.key)
     }
 
     /// Cancels, and waits for the end of a run.
-    pub(super) fn cancel_sync(&self, timer: &Inner) -> bool {
-        let place = timer.place;
-        let is_own_thread = self.alarm.is_own_thread();
+    pub(super) fn cancel_sync(&self, place: Place) -> bool {
         let mut state = self.lock();
         let mut was_pending = false;
         loop {
@@ -269,7 +300,7 @@ impl TimerBase {
                 return was_pending;
             }
             state.run_is_last = true;
-            if is_own_thread {
+            if self.alarm.is_own_thread() {
                 return was_pending;
             }
             state.waiters += 1;
@@ -280,21 +311,55 @@ impl TimerBase {
         }
     }
 
-    pub(super) fn is_pending(&self, timer: &Inner) -> bool {
-        self.lock().wheel(timer.place).is_pending(timer.place.key)
+    pub(super) fn is_pending(&self, place: Place) -> bool {
+        self.lock().wheel(place).is_pending(place.key)
     }
 
-    pub(super) fn expires(&self, timer: &Inner) -> Jiffies {
-        Jiffies::new(self.lock().wheel(timer.place).expires(timer.place.key))
+    pub(super) fn expires(&self, place: Place) -> Jiffies {
+        Jiffies::new(self.lock().wheel(place).expires(place.key))
     }
 
-    /// A run has ended.
-    fn leave(&self, state: &mut State) {
+    /// A run has ended. Gives the callback back if nobody has a place for it any more.
+    fn leave(
+        &self,
+        state: &mut State,
+        (place, callback): (Place, Box<Callback>),
+        is_well: bool,
+    ) -> Option<Box<Callback>> {
+        let orphan = std::mem::take(&mut state.run_is_orphan);
+        let left_over = if orphan {
+            Some(callback)
+        } else {
+            state.slot(place).callback = Some(callback);
+            None
+        };
+        if !orphan && !is_well {
+            state.slot(place).open = false;
+            state.wheel(place).cancel(place.key);
+        }
         state.running = None;
         state.run_is_last = false;
         if state.waiters > 0 {
             self.idle.wake_all();
         }
+        left_over
+    }
+
+    /// Runs one timer; the lock is released meanwhile.
+    fn run<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        mut timer: (Place, Box<Callback>),
+    ) -> MutexGuard<'a, State> {
+        drop(state);
+        let is_well = timer.1.run(self, timer.0);
+        bump(&self.expired, 1);
+        let mut state = self.lock();
+        let Some(left_over) = self.leave(&mut state, timer, is_well) else { return state };
+        drop(state);
+        // Not under the lock: what it owns may be a timer of this base.
+        drop(left_over);
+        self.lock()
     }
 }
 
@@ -310,18 +375,11 @@ impl Expire for TimerBase {
         }
         state.expiring = true;
         let (now, budget) = (now_jiffies(), CycleBudget::start(MAX_TIME));
-        let mut left = false;
-        while let Some(timer) = state.pop_expired(now) {
-            drop(state);
-            timer.run();
-            drop(timer);
-            self.expired.fetch_add(1, Ordering::Relaxed);
-            state = self.lock();
-            self.leave(&mut state);
-            left = budget.is_over();
-            if left {
-                break;
-            }
+        let (mut runs, mut left) = (0_u32, false);
+        while !left && let Some(timer) = state.pop_expired(now) {
+            state = self.run(state, timer);
+            runs += 1;
+            left = runs.is_multiple_of(LOOK_EVERY) && budget.is_over();
         }
         self.set_deferrable(&mut state);
         state.expiring = left;

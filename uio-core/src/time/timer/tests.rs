@@ -1,8 +1,8 @@
 //! A test per rule of `kernel/time/timer.c`'s kernel-doc. Real time passes here: tests wait for conditions
 //! with deadlines, and check bounds that no slow machine can break.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use super::*;

@@ -147,40 +147,28 @@ fn del_timer_sync_in_a_softirq_of_its_dispatcher_does_not_wait_in_ksoftirqd_eith
 fn a_timer_never_runs_beside_itself_between_dispatcher_and_ksoftirqd() {
     let bench = bench();
     let softirqs = softirqs(&bench);
-    let (inside, runs) = (AtomicBool::new(false), Arc::new(AtomicU64::new(0)));
-    let (beside, total) = (Arc::new(AtomicBool::new(false)), Arc::clone(&runs));
-    let seen = Arc::clone(&beside);
+    let (inside, beside) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
+    let last_thread = Arc::new(Mutex::new(String::new()));
+    let (seen, thread) = (Arc::clone(&beside), Arc::clone(&last_thread));
     let timer = bench.timer(move |context| {
         if inside.swap(true, Ordering::SeqCst) {
             seen.store(true, Ordering::SeqCst);
         }
         std::thread::yield_now();
-        total.fetch_add(1, Ordering::SeqCst);
+        *thread.lock().unwrap() = name_of_thread();
         context.modify(now_jiffies());
         inside.store(false, Ordering::SeqCst);
     });
     timer.modify(now_jiffies());
+    let runs_on = |name: &str| last_thread.lock().unwrap().starts_with(name);
+    let overload = Overload::of(&softirqs);
     // The storm of another vector comes and goes, so that the softirqs move between the two threads.
-    let (stop, weak) = (Arc::new(AtomicBool::new(true)), Arc::downgrade(&softirqs));
-    let stopped = Arc::clone(&stop);
-    softirqs
-        .open(Vector::Block, move || {
-            if !stopped.load(Ordering::SeqCst)
-                && let Some(softirqs) = weak.upgrade()
-            {
-                softirqs.raise(Vector::Block);
-            }
-        })
-        .unwrap();
-    for round in 1..=10 {
-        stop.store(false, Ordering::SeqCst);
+    for _ in 0..10 {
+        overload.0.store(false, Ordering::SeqCst);
         softirqs.raise(Vector::Block);
-        wait_until("the hand-over", || softirqs.stats().handed_over >= round);
-        let before = runs.load(Ordering::SeqCst);
-        wait_until("runs in ksoftirqd", || runs.load(Ordering::SeqCst) > before + 1);
-        stop.store(true, Ordering::SeqCst);
-        let before = runs.load(Ordering::SeqCst);
-        wait_until("runs", || runs.load(Ordering::SeqCst) > before + 1);
+        wait_until("a run in ksoftirqd", || runs_on("ksoftirqd/"));
+        overload.0.store(true, Ordering::SeqCst);
+        wait_until("a run on the dispatcher", || runs_on("irq/test"));
     }
     timer.delete_sync();
     assert!(!beside.load(Ordering::SeqCst));
