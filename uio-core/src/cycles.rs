@@ -46,15 +46,42 @@ struct Calibration {
 /// How long the calibration looks at both clocks.
 const CALIBRATION: Duration = Duration::from_millis(1);
 
+/// How far apart two looks at the clock may be for the look at the counter between them to be of one moment.
+const MOMENT: Duration = Duration::from_micros(10);
+/// How often both are looked at in search of such a moment. A slow clock has none; then the best one counts.
+const LOOKS: usize = 16;
+
 static CALIBRATED: LazyLock<Calibration> = LazyLock::new(|| {
-    let (clock, count) = (Instant::now(), get_cycles());
+    let (clock, count) = both_clocks();
     while clock.elapsed() < CALIBRATION {
         std::hint::spin_loop();
     }
-    let ns = u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1);
-    let per_ms = get_cycles().wrapping_sub(count).saturating_mul(1_000_000) / ns;
+    let (end, last) = both_clocks();
+    let ns = u64::try_from((end - clock).as_nanos()).unwrap_or(u64::MAX).max(1);
+    let per_ms = last.wrapping_sub(count).saturating_mul(1_000_000) / ns;
     Calibration { clock, count, per_ms: per_ms.max(1) }
 });
+
+/// Where both clocks stand at one moment. The thread may be preempted between the one and the other, for a
+/// hundred times as long as the calibration takes; such a look does not count.
+fn both_clocks() -> (Instant, u64) {
+    closest(LOOKS, || (Instant::now(), get_cycles(), Instant::now()))
+}
+
+/// Of so many looks the one whose ends are closest to each other; the first that is of one moment.
+fn closest(looks: usize, mut look: impl FnMut() -> (Instant, u64, Instant)) -> (Instant, u64) {
+    let (mut before, mut count, mut after) = look();
+    for _ in 1..looks {
+        if after - before <= MOMENT {
+            break;
+        }
+        let again = look();
+        if again.2 - again.0 < after - before {
+            (before, count, after) = again;
+        }
+    }
+    (before, count)
+}
 
 /// A span in cycles of [`get_cycles`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,8 +102,9 @@ impl Cycles {
 
     /// The span as time, by the rate seen since the calibration.
     pub fn to_duration(self) -> Duration {
-        let elapsed = CALIBRATED.clock.elapsed();
-        let cycles = get_cycles().wrapping_sub(CALIBRATED.count).max(1);
+        let (now, count) = both_clocks();
+        let elapsed = now.saturating_duration_since(CALIBRATED.clock);
+        let cycles = count.wrapping_sub(CALIBRATED.count).max(1);
         // CAST: statistics; a relative error of 2^-52 is nothing to them.
         Duration::from_secs_f64(elapsed.as_secs_f64() * (self.0 as f64 / cycles as f64))
     }
@@ -110,13 +138,29 @@ mod tests {
     #[test]
     fn cycles_convert_to_about_the_time_that_passed() {
         Cycles::calibrate();
-        let (before, start) = (get_cycles(), Instant::now());
-        while start.elapsed() < Duration::from_millis(20) {
+        // The thread may be put off between any two of these: the span lies between the inner and the outer time.
+        let outer = Instant::now();
+        let before = get_cycles();
+        let inner = Instant::now();
+        while inner.elapsed() < Duration::from_millis(20) {
             std::hint::spin_loop();
         }
-        let span = Cycles(get_cycles() - before).to_duration();
-        assert!(span > Duration::from_millis(10) && span < Duration::from_secs(2), "{span:?}");
+        let least = inner.elapsed();
+        let cycles = get_cycles() - before;
+        let most = outer.elapsed();
+        let span = Cycles(cycles).to_duration();
+        assert!(span > least / 2 && span < most * 2, "{span:?} is not {least:?} to {most:?}");
         let back = Cycles::of(span).to_duration();
         assert!(back > span / 2 && back < span * 2, "{span:?} became {back:?}");
+    }
+
+    #[test]
+    fn a_look_in_which_the_thread_was_put_off_does_not_count() {
+        let start = Instant::now();
+        let at = |us| start + Duration::from_micros(us);
+        let mut looks = [(at(0), 7, at(90)), (at(100), 8, at(101)), (at(200), 9, at(200))].into_iter();
+        assert_eq!(closest(3, || looks.next().unwrap()), (at(100), 8), "the first of one moment");
+        let mut slow = [(at(0), 7, at(90)), (at(100), 8, at(150)), (at(200), 9, at(270))].into_iter();
+        assert_eq!(closest(3, || slow.next().unwrap()), (at(100), 8), "else the best of all");
     }
 }
