@@ -158,9 +158,11 @@ mod tests {
     fn a_look_in_which_the_thread_was_put_off_does_not_count() {
         let start = Instant::now();
         let at = |us| start + Duration::from_micros(us);
-        let mut looks = [(at(0), 7, at(90)), (at(100), 8, at(101)), (at(200), 9, at(200))].into_iter();
+        let mut looks =
+            [(at(0), 7, at(90)), (at(100), 8, at(101)), (at(200), 9, at(200))].into_iter();
         assert_eq!(closest(3, || looks.next().unwrap()), (at(100), 8), "the first of one moment");
-        let mut slow = [(at(0), 7, at(90)), (at(100), 8, at(150)), (at(200), 9, at(270))].into_iter();
+        let mut slow =
+            [(at(0), 7, at(90)), (at(100), 8, at(150)), (at(200), 9, at(270))].into_iter();
         assert_eq!(closest(3, || slow.next().unwrap()), (at(100), 8), "else the best of all");
     }
 }

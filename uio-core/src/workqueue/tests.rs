@@ -3,7 +3,7 @@
 //! Each test has pools of its own, so that none waits for another's items or counts its wake-ups.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,8 @@ struct Gate {
     waiting: AtomicUsize,
     passed: AtomicUsize,
     queue: WaitQueue,
+    /// Those who wait without a word.
+    hidden: (Mutex<()>, Condvar),
 }
 
 impl Gate {
@@ -98,9 +100,15 @@ impl Gate {
         });
     }
 
-    /// Waits in a way that nobody is told of.
+    /// Waits in a way that nobody is told of. It sleeps all the time: on a busy machine, a thread that looks now
+    /// and then waits for the processor whenever somebody looks at it.
     fn wait_hidden(&self) {
-        self.arrive(|| wait_for("the gate", || self.is_open()));
+        self.arrive(|| {
+            let (lock, opened) = &self.hidden;
+            let wait =
+                opened.wait_timeout_while(lock.lock().unwrap(), DEADLINE, |()| !self.is_open());
+            assert!(!wait.unwrap().1.timed_out(), "the gate stayed shut");
+        });
     }
 
     /// Keeps the CPU busy meanwhile.
@@ -132,6 +140,8 @@ impl Gate {
     fn open(&self) {
         self.open.store(true, Ordering::SeqCst);
         self.queue.wake_all();
+        drop(self.hidden.0.lock().unwrap());
+        self.hidden.1.notify_all();
     }
 
     fn wait_for_waiting(&self, items: usize) {

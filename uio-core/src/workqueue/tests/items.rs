@@ -257,6 +257,7 @@ fn flush_work_waits_for_the_last_queueing_instance_and_says_whether_it_did() {
         let work = work.clone();
         thread::spawn(move || work.flush())
     };
+    wait_for("the flush", || work.inner.idle.has_waiters());
     thread::sleep(MOMENT);
     assert!(!flusher.is_finished());
     gate.open();
@@ -294,7 +295,7 @@ fn flush_work_ends_when_the_item_is_cancelled() {
         let work = work.clone();
         thread::spawn(move || work.flush())
     };
-    thread::sleep(MOMENT);
+    wait_for("the flush", || work.inner.idle.has_waiters());
     assert!(work.cancel());
     flusher.join().unwrap();
     assert_eq!(count.load(Ordering::SeqCst), 0);

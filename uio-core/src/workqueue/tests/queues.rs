@@ -94,7 +94,8 @@ fn flush_workqueue_waits_for_what_is_queued_and_not_for_what_comes_later() {
         let queue = Arc::clone(&queue);
         thread::spawn(move || queue.flush())
     };
-    thread::sleep(MOMENT);
+    // It waits once it has noted what is queued.
+    wait_for("the flush", || queue.queue.shared.idle.has_waiters());
     assert!(!flusher.is_finished());
     queue.enqueue(&later.work());
     later.wait_for_waiting(1);
