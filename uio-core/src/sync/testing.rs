@@ -42,6 +42,13 @@ pub(super) fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Waits until a thread that has entered a queue sleeps. Before that it looks at its condition once more, and may
+/// take what is meant for another.
+#[cfg(not(loom))]
+pub(super) fn falls_asleep(thread: nix::unistd::Pid) {
+    eventually("its sleep", || crate::sys::sched::is_asleep(thread));
+}
+
 /// After this a test has hung.
 #[cfg(not(loom))]
 pub(super) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -46,12 +46,19 @@ fn two_threads_pass_every_element_once_and_in_order() {
             let end = count.min(next + 48);
             let batch: Vec<u32> = (next..end).collect();
             // CAST: at most 48.
-            next += producer.push_slice(&batch) as u32;
+            let pushed = producer.push_slice(&batch) as u32;
+            if pushed == 0 {
+                std::thread::yield_now();
+            }
+            next += pushed;
         }
     });
     let (mut expected, mut buf) = (0, [0; 48]);
     while expected < count {
         let got = consumer.pop_slice(&mut buf);
+        if got == 0 {
+            std::thread::yield_now();
+        }
         for &value in &buf[..got] {
             assert_eq!(value, expected);
             expected += 1;

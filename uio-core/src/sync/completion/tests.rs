@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::super::task::{self, Interrupt};
-use super::super::testing::{DEADLINE, block_on, eventually};
+use super::super::testing::{DEADLINE, block_on, eventually, falls_asleep};
 use super::*;
 
 /// Waits in another thread; the receiver hears when it is over.
@@ -45,11 +45,14 @@ fn complete_wakes_one_waiter_in_order_of_arrival() {
         let (done, send) = (Arc::clone(&done), send.clone());
         let queued = format!("waiting: {}", n + 1);
         let shown = Arc::clone(&done);
+        let (tell, told) = mpsc::channel();
         threads.push(thread::spawn(move || {
+            tell.send(nix::unistd::gettid()).unwrap();
             done.wait();
             send.send(n).unwrap();
         }));
         eventually("the waiter", || format!("{:?}", shown.queue).contains(&queued));
+        falls_asleep(told.recv().unwrap());
     }
     for n in 0..3 {
         done.complete();

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::super::task::{self, Interrupt};
-use super::super::testing::{DEADLINE, block_on, eventually, poll_once};
+use super::super::testing::{DEADLINE, block_on, eventually, falls_asleep, poll_once};
 use super::*;
 
 /// A queue and a number of things to be had from it.
@@ -13,6 +13,7 @@ use super::*;
 struct Shop {
     queue: WaitQueue,
     goods: AtomicUsize,
+    customers: Mutex<Vec<nix::unistd::Pid>>,
 }
 
 impl Shop {
@@ -27,6 +28,13 @@ impl Shop {
     fn waiting(&self, count: usize) {
         eventually("the waiters", || self.queue.waiting.load(Ordering::SeqCst) == count);
     }
+
+    /// The same, and the one who came last sleeps.
+    fn asleep(&self, count: usize) {
+        self.waiting(count);
+        let last = *self.customers.lock().unwrap().last().unwrap();
+        falls_asleep(last);
+    }
 }
 
 fn spawn<R: Send + 'static>(
@@ -34,7 +42,10 @@ fn spawn<R: Send + 'static>(
     body: impl FnOnce(&Shop) -> R + Send + 'static,
 ) -> thread::JoinHandle<R> {
     let shop = Arc::clone(shop);
-    thread::spawn(move || body(&shop))
+    thread::spawn(move || {
+        shop.customers.lock().unwrap().push(nix::unistd::gettid());
+        body(&shop)
+    })
 }
 
 #[test]
@@ -114,7 +125,7 @@ fn wake_up_wakes_all_non_exclusive_waiters_and_one_exclusive() {
             }
             tested.send(name).unwrap();
         });
-        shop.waiting(count + 1);
+        shop.asleep(count + 1);
     }
     shop.queue.wake_one();
     let mut woken: Vec<_> = (0..3).map(|_| tests.recv_timeout(DEADLINE).unwrap()).collect();
@@ -135,7 +146,7 @@ fn exclusive_waiters_are_woken_in_order_of_arrival() {
             shop.queue.wait_until_exclusive(|| shop.take());
             done.send(n).unwrap();
         });
-        shop.waiting(n + 1);
+        shop.asleep(n + 1);
     }
     for n in 0..3 {
         shop.deliver(1);
@@ -203,9 +214,9 @@ fn an_uninterruptible_wait_sleeps_through_an_interrupt() {
 fn wake_up_interruptible_leaves_uninterruptible_waiters_asleep() {
     let shop = Arc::new(Shop::default());
     let deep = spawn(&shop, |shop| shop.queue.wait_until_exclusive(|| shop.take()));
-    shop.waiting(1);
+    shop.asleep(1);
     let light = spawn(&shop, |shop| shop.queue.wait_until_exclusive_interruptible(|| shop.take()));
-    shop.waiting(2);
+    shop.asleep(2);
     shop.deliver(1);
     shop.queue.wake_interruptible();
     assert_eq!(light.join().unwrap(), Ok(()));

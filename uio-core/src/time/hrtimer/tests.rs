@@ -286,6 +286,8 @@ fn a_timer_never_runs_beside_itself() {
 fn timers_expire_in_the_order_of_their_deadlines_and_equals_in_order_of_start() {
     let bench = bench();
     let order = Arc::new(Mutex::new(Vec::new()));
+    // Nothing expires until all are started.
+    let (_busy, _handle, release) = bench.running(HrTimerRestart::NoRestart);
     let start = Instant::<Monotonic>::now() + Duration::from_millis(20);
     let handles: Vec<_> = [2, 0, 1, 0]
         .into_iter()
@@ -299,6 +301,7 @@ fn timers_expire_in_the_order_of_their_deadlines_and_equals_in_order_of_start() 
             timer.start(start + Duration::from_millis(msecs))
         })
         .collect();
+    drop(release);
     wait_until("all of them", || order.lock().unwrap().len() == handles.len());
     assert_eq!(*order.lock().unwrap(), [1, 3, 2, 0]);
 }

@@ -107,12 +107,17 @@ fn a_timer_moved_away_does_not_expire_at_its_old_time() {
     let bench = bench();
     let (count, timer) = bench.counting();
     let (other_count, other) = bench.counting();
-    timer.modify(soon());
-    timer.modify(far());
+    // On a busy machine it may expire before it is moved away; then again.
+    wait_until("a move in time", || {
+        timer.delete_sync();
+        timer.modify(soon());
+        timer.modify(far())
+    });
+    let before = count.load(Ordering::SeqCst);
     // When this one has run, the old time is over.
     other.modify(now_jiffies() + msecs_to_jiffies(20));
     wait_until("the other", || other_count.load(Ordering::SeqCst) == 1);
-    assert!(count.load(Ordering::SeqCst) == 0 && timer.is_pending());
+    assert!(count.load(Ordering::SeqCst) == before && timer.is_pending());
 }
 
 #[test]
@@ -353,19 +358,25 @@ fn the_timerfd_is_armed_only_when_the_earliest_deadline_changes() {
 #[test]
 fn timers_expire_in_the_order_of_their_deadlines() {
     let bench = bench();
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let start = now_jiffies();
-    let timers: Vec<Timer> = [30, 10, 20, 40]
-        .into_iter()
-        .map(|msecs| {
-            let order = Arc::clone(&order);
-            let timer = bench.timer(move |_| order.lock().unwrap().push(msecs));
-            timer.modify(start + msecs_to_jiffies(msecs));
-            timer
-        })
-        .collect();
-    wait_until("all of them", || order.lock().unwrap().len() == timers.len());
-    assert_eq!(*order.lock().unwrap(), [10, 20, 30, 40]);
+    // All have to be started before the first expires: on a busy machine with more time, if they were not.
+    let in_order = |scale: u64| {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let start = now_jiffies();
+        let timers: Vec<Timer> = [30, 10, 20, 40]
+            .into_iter()
+            .map(|msecs| {
+                let order = Arc::clone(&order);
+                let timer = bench.timer(move |_| order.lock().unwrap().push(msecs));
+                timer.modify(start + msecs_to_jiffies(msecs * scale));
+                timer
+            })
+            .collect();
+        let in_time = now_jiffies().is_before(start + msecs_to_jiffies(10 * scale));
+        wait_until("all of them", || order.lock().unwrap().len() == timers.len());
+        assert!(!in_time || *order.lock().unwrap() == [10, 20, 30, 40]);
+        in_time
+    };
+    assert!((0..8).any(|times| in_order(1 << times)));
 }
 
 #[test]
