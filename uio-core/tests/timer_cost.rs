@@ -46,7 +46,7 @@ fn starting_cancelling_and_expiring_allocates_nothing() {
     let mut handles = Vec::with_capacity(TIMERS as usize);
     let mut round = || {
         let before = runs.load(Ordering::SeqCst);
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         for (number, (timer, hrtimer)) in timers.iter().zip(&hrtimers).enumerate() {
             timer.modify(now_jiffies() + Jiffies::new(number as u64 * 1000));
             timer.delete();
@@ -56,14 +56,19 @@ fn starting_cancelling_and_expiring_allocates_nothing() {
         }
         while runs.load(Ordering::SeqCst) < before + 2 * TIMERS {
             assert!(Instant::now() < deadline, "not all expired");
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
         handles.clear();
     };
     // What a thread makes once, it makes now.
     round();
-    let region = Region::new(ALLOCATOR);
-    round();
-    let change = region.change();
-    assert_eq!((change.allocations, change.reallocations, change.deallocations), (0, 0, 0));
+    // The test harness allocates beside the test, when it has started it and once a minute; it does not do so in
+    // each of three rounds.
+    let changes = [(); 3].map(|()| {
+        let region = Region::new(ALLOCATOR);
+        round();
+        let change = region.change();
+        (change.allocations, change.reallocations, change.deallocations)
+    });
+    assert!(changes.contains(&(0, 0, 0)), "{changes:?}");
 }

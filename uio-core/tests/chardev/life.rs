@@ -64,8 +64,7 @@ fn the_end_leaves_nothing_behind_and_nobody_hanging() {
     let reader = start_read(&file, 10);
     server.until_readers(1);
     let with_node = server.stats();
-    let milliseconds: u64 = server.ask("drop").parse().unwrap();
-    assert!(milliseconds < 2000, "{milliseconds} ms");
+    server.ask("drop");
     assert_eq!(errno(reader.finish()), Errno::ENODEV);
     assert!(!server.path.exists(), "the file is gone");
     let after =
@@ -80,14 +79,31 @@ fn the_end_leaves_nothing_behind_and_nobody_hanging() {
     setup.start();
 }
 
+/// A registration gives a driver that blocks two seconds; one that does not block needs none of them. A busy machine
+/// may, but not time after time.
+#[test]
+fn the_end_waits_for_nobody_but_a_driver_that_blocks() {
+    let times = (0..5).map(|_| {
+        let mut server = Setup::new().start();
+        let file = Arc::new(open(&server.path));
+        let reader = start_read(&file, 10);
+        server.until_readers(1);
+        let milliseconds: u64 = server.ask("drop").parse().unwrap();
+        assert_eq!(errno(reader.finish()), Errno::ENODEV);
+        milliseconds
+    });
+    let times: Vec<_> = times.take_while(|milliseconds| *milliseconds >= 2000).collect();
+    assert!(times.len() < 5, "{times:?} ms");
+}
+
 #[test]
 fn closing_does_not_wait_for_the_driver() {
     let mut server = Setup::new().start();
-    server.ask("slow_release");
+    server.ask("hold_release");
     let file = open(&server.path);
-    let begin = std::time::Instant::now();
     in_time(move || drop(file));
-    assert!(begin.elapsed().as_millis() < 500, "{:?}", begin.elapsed());
+    assert_eq!(server.stats().released, 0, "the driver is still at it");
+    server.ask("let_go");
     server.until("released", |s| s.released == 1);
 }
 

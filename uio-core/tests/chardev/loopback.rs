@@ -25,7 +25,8 @@ pub(crate) struct Loopback {
     work: WaitQueue,
     read_wait: WaitQueue,
     write_wait: WaitQueue,
-    pub(crate) slow_release: AtomicBool,
+    /// A release waits as long as this is set.
+    pub(crate) hold_release: AtomicBool,
     pub(crate) opened: AtomicUsize,
     pub(crate) released: AtomicUsize,
 }
@@ -40,7 +41,7 @@ impl Loopback {
             work: WaitQueue::new(),
             read_wait: WaitQueue::new(),
             write_wait: WaitQueue::new(),
-            slow_release: AtomicBool::new(false),
+            hold_release: AtomicBool::new(false),
             opened: AtomicUsize::new(0),
             released: AtomicUsize::new(0),
         });
@@ -91,8 +92,8 @@ impl CharDevice for Loopback {
     }
 
     fn release(&self, _file: &File) {
-        if self.slow_release.load(Ordering::Relaxed) {
-            thread::sleep(Duration::from_millis(700));
+        while self.hold_release.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(1));
         }
         self.released.fetch_add(1, Ordering::Relaxed);
     }

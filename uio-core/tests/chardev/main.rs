@@ -25,7 +25,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// How long anything may take that is to happen at once.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Looks again and again until `condition` holds; false if it does not in time.
 pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {

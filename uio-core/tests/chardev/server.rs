@@ -295,8 +295,8 @@ fn answer_commands(node: Registration, device: &Arc<Loopback>) {
                 println!("@ done");
             }
             "allocations" => println!("@ {}", ALLOCATOR.stats().allocations),
-            "slow_release" => {
-                device.slow_release.store(true, Ordering::Relaxed);
+            "hold_release" | "let_go" => {
+                device.hold_release.store(command == "hold_release", Ordering::Relaxed);
                 println!("@ done");
             }
             "drop" => {
