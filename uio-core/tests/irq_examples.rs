@@ -29,12 +29,16 @@ fn printed(run: impl FnOnce(&Print) -> uio_core::Result<()>) -> Vec<String> {
 
 #[test]
 fn tasklet_prints_as_the_module() {
+    let mut lines = printed(tasklet::run);
+    // On a busy machine the init goes on before the tasklet starts, or after it has ended.
+    let goes_on = lines.iter().position(|line| line == "Example tasklet init continues...");
+    assert!(goes_on.is_some_and(|at| (1..=3).contains(&at)), "{lines:?}");
+    lines.remove(goes_on.unwrap_or_default());
     assert_eq!(
-        printed(tasklet::run),
+        lines,
         [
             "tasklet example init",
             "Example tasklet starts",
-            "Example tasklet init continues...",
             "Example tasklet ends",
             "tasklet example exit",
         ]

@@ -66,8 +66,17 @@ fn without_a_daemon_it_fails_and_says_what_to_do() {
     status(dir.path(), &[]).stdout();
 }
 
+/// Each has two seconds of its own, at the same time as the others. A busy machine may add to that, but not time after
+/// time.
 #[test]
 fn a_daemon_that_hangs_has_two_seconds_and_hides_no_other() {
+    let times = (0..5).map(|_| ask_four_of_which_three_hang());
+    let times: Vec<_> = times.take_while(|took| *took >= Duration::from_secs(5)).collect();
+    assert!(times.len() < 5, "{times:?}");
+}
+
+/// How long it takes.
+fn ask_four_of_which_three_hang() -> Duration {
     let dir = tempfile::tempdir().unwrap();
     answering(dir.path(), 1, ANSWER);
     daemon(dir.path(), 2, |stream| {
@@ -90,7 +99,7 @@ fn a_daemon_that_hangs_has_two_seconds_and_hides_no_other() {
 
     let started = Instant::now();
     let run = status(dir.path(), &[]);
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    let took = started.elapsed();
     assert_eq!(run.code, Some(1));
     assert!(run.stdout.contains("uio:uio_dummy"), "{run:?}");
     let complaints: Vec<_> = run.stderr.lines().collect();
@@ -101,6 +110,7 @@ fn a_daemon_that_hangs_has_two_seconds_and_hides_no_other() {
             format!("uioctl: cannot ask for the status of daemon {pid}: no answer within 2 s")
         );
     }
+    took
 }
 
 #[test]
