@@ -4,10 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the story fails. Generous: the bench emulates its processor.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
-/// How long something may take that a user would call immediate.
-pub const SOON: Duration = Duration::from_secs(5);
+/// How long something may take that a user would call immediate, on a machine that does a lot besides; and shorter
+/// than anything of ours that gives up by itself.
+pub const SOON: Duration = Duration::from_secs(9);
 
 /// How often a condition is looked at.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -44,16 +45,4 @@ pub fn until_some_within<T>(what: &str, span: Duration, mut look: impl FnMut() -
 /// When the deadline passes.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     until_some(what, || condition().then_some(()));
-}
-
-/// Whether `condition` holds all through `span`: for what must not happen.
-pub fn holds_for(span: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + span;
-    while Instant::now() < end {
-        if !condition() {
-            return false;
-        }
-        thread::sleep(GLANCE);
-    }
-    true
 }

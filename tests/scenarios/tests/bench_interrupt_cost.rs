@@ -35,5 +35,9 @@ fn an_interrupt_is_a_wait_a_read_and_an_unmask() {
     // The line counts as unmasked a moment before the call is made; the tracer may have left in between.
     assert!(writes == INTERRUPTS || writes == INTERRUPTS - 1, "{writes} unmasks");
     assert!(waits <= INTERRUPTS + 1, "{waits} waits: more than one wake-up an interrupt");
+    // Whoever asks for the status, as this story does all the time, may hold a lock when the bottom half comes. That
+    // is chance, and not each time.
+    let futexes = calls.remove("futex").unwrap_or(0);
+    assert!(futexes <= INTERRUPTS / 2, "{futexes} futexes");
     assert!(calls.is_empty(), "more than was reckoned with: {calls:?}");
 }

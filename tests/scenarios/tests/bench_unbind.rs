@@ -13,8 +13,14 @@ use scenarios::{client, fd, process, task, wait, world};
 /// How long a client may wait for the news.
 const NEWS: Duration = Duration::from_secs(1);
 
-/// How long the daemon is watched for threads that spin. It lingers for a second, to answer late-comers.
-const WATCH: Duration = Duration::from_millis(600);
+/// How long the daemon lingers at the least, to answer late-comers.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long the daemon has to be watched for threads that spin.
+const WATCH: Duration = Duration::from_millis(300);
+
+/// A busy machine may be late now and then, but not so often in a row.
+const ATTEMPTS: usize = 5;
 
 /// A call that blocks until the device goes away, and how it ended and when.
 fn blocked<T: Send + 'static>(
@@ -31,6 +37,14 @@ fn lines_with<'a>(log: &'a str, words: &str) -> Vec<&'a str> {
 #[test]
 fn clients_get_enodev_within_a_second_and_the_daemon_ends_with_a_message() {
     let module = Module::of_the_bench();
+    assert!((0..ATTEMPTS).any(|_| readers_hear_of_it(&module)), "never within {NEWS:?}");
+    let next = Daemon::start();
+    let text = client::shell(next.node(), r#"echo again > "$NODE"; head -n 1 "$NODE""#).text();
+    assert_eq!(text, "again\n");
+}
+
+/// Whether everything was in time.
+fn readers_hear_of_it(module: &Module) -> bool {
     let daemon = Daemon::start();
     let node = daemon.node().to_owned();
     let late = fd::both(&node);
@@ -49,11 +63,12 @@ fn clients_get_enodev_within_a_second_and_the_daemon_ends_with_a_message() {
     println!("the reader heard of it after {:.1?}, the poller after {:.1?}", took[0], took[1]);
     assert_eq!(read, Err(Errno::ENODEV));
     assert!(told.contains(PollFlags::POLLERR | PollFlags::POLLHUP), "{told:?}");
-    assert!(took.iter().all(|took| *took < NEWS), "{took:?}");
-    assert_eq!(fd::read(&late, 1), Err(Errno::ENODEV));
-    assert_eq!(fd::write(&late, b"x"), Err(Errno::ENODEV));
-
-    assert_no_thread_spins(&daemon);
+    let answers = (fd::read(&late, 1), fd::write(&late, b"x"));
+    let asked_in_time = start.elapsed() < LINGER;
+    if asked_in_time {
+        assert_eq!(answers, (Err(Errno::ENODEV), Err(Errno::ENODEV)));
+    }
+    let watched = no_thread_spins(&daemon, start + LINGER);
     let end = daemon.wait_for_end();
     assert_eq!(end.status.code(), Some(1), "{}", end.log);
     assert_eq!(lines_with(&end.log, "is gone").len(), 1, "{}", end.log);
@@ -62,29 +77,43 @@ fn clients_get_enodev_within_a_second_and_the_daemon_ends_with_a_message() {
         assert!(message.contains(word), "{message}");
     }
     assert!(!node.exists());
-
     module.bind();
-    let next = Daemon::start();
-    let text = client::shell(next.node(), r#"echo again > "$NODE"; head -n 1 "$NODE""#).text();
-    assert_eq!(text, "again\n");
+    took.iter().all(|took| *took < NEWS) && asked_in_time && watched
 }
 
-fn assert_no_thread_spins(daemon: &Daemon) {
+/// Fails if one does, and if the daemon ends before `end`. Whether it could be watched for long enough.
+fn no_thread_spins(daemon: &Daemon, end: Instant) -> bool {
     let before = process::ticks(daemon.pid());
-    let window = Instant::now();
-    let alive = wait::holds_for(WATCH, || !process::threads(daemon.pid()).is_empty());
-    let spent = process::ticks(daemon.pid()).saturating_sub(before);
-    let elapsed = window.elapsed();
+    let begin = Instant::now();
+    let (mut spent, mut elapsed) = (0, Duration::ZERO);
+    loop {
+        let alive = !process::threads(daemon.pid()).is_empty();
+        let ticks = process::ticks(daemon.pid());
+        if Instant::now() >= end {
+            break;
+        }
+        assert!(alive, "the daemon answers late-comers for a second");
+        (spent, elapsed) = (ticks.saturating_sub(before), begin.elapsed());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     println!("{spent} ticks of processor time in {elapsed:.1?}");
-    assert!(alive, "the daemon answers late-comers for a second");
+    if elapsed < WATCH {
+        return false;
+    }
     // One thread that spins would take all of one processor.
     let all = process::TICKS_PER_SECOND * u64::try_from(elapsed.as_millis()).unwrap() / 1000;
     assert!(spent < all / 3, "{spent} of {all} ticks");
+    true
 }
 
 #[test]
 fn a_blocked_writer_hears_of_it_too() {
     let module = Module::of_the_bench();
+    assert!((0..ATTEMPTS).any(|_| writers_hear_of_it(&module)), "never within {NEWS:?}");
+}
+
+/// Whether everybody did in time.
+fn writers_hear_of_it(module: &Module) -> bool {
     let daemon = Daemon::start();
     fd::fill(daemon.node(), &mut Pattern::new(0));
     let writing = blocked(fd::writer(daemon.node()), |file| fd::write(file, b"x"));
@@ -99,9 +128,9 @@ fn a_blocked_writer_hears_of_it_too() {
     let (told, told_at) = polling.finish("the poller");
     assert_eq!(written, Err(Errno::ENODEV));
     assert!(told.contains(PollFlags::POLLERR | PollFlags::POLLHUP), "{told:?}");
-    assert!(written_at - start < NEWS && told_at - start < NEWS);
     assert_eq!(daemon.wait_for_end().status.code(), Some(1));
     module.bind();
+    written_at - start < NEWS && told_at - start < NEWS
 }
 
 #[test]

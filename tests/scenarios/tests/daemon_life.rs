@@ -138,8 +138,9 @@ fn the_next_daemon_clears_up_after_one_that_was_killed() {
     assert!(matches!(then, Err(Errno::ENOTCONN | Errno::ECONNABORTED)), "{then:?}");
     assert!(socket.exists(), "a daemon that was killed sweeps nothing");
     if world::node_kind() == Kind::Fuse {
-        let error = fs::metadata(&node).unwrap_err();
-        assert_eq!(fd::errno(&error), Errno::ENOTCONN, "its mount stays");
+        wait::until("the mount of the dead, which stays", || {
+            fs::metadata(&node).is_err_and(|error| fd::errno(&error) == Errno::ENOTCONN)
+        });
     }
 
     let next = Launch::new().home(&home).start();
