@@ -38,7 +38,7 @@ const ON_FUSE_TOO: [&str; 14] = [
 ];
 
 /// How long all test programs together may take on one kernel.
-const TIMEOUT: Duration = Duration::from_secs(1800);
+const TIMEOUT: Duration = Duration::from_secs(5400);
 
 /// Starts the line with which the guest reports a program, its status and its seconds.
 const MARK: &str = "@bench-result";

@@ -40,7 +40,7 @@ wait_for() {
 	tries=0
 	until [ -c "$1" ]; do
 		tries=$((tries + 1))
-		[ "$tries" -gt 500 ] && broken "$1 did not appear"
+		[ "$tries" -gt 6000 ] && broken "$1 did not appear"
 		usleep 10000
 	done
 }

@@ -19,7 +19,7 @@ const PORTS: [&str; 3] = ["out", "err", "status"];
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// How long QEMU may take to come up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Machine<'a> {
     pub(crate) kernel: Kernel,
