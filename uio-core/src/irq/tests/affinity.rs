@@ -31,12 +31,13 @@ fn place() -> (String, String, CpuSet) {
     (field(41), field(19), cpus)
 }
 
-/// A class that everybody may choose, and one processor; and what `place` says then.
+/// A class that everybody may choose, whatever the nice value of the tests, and one processor; and what `place`
+/// says then.
 fn batch() -> (ThreadOptions, (String, String, CpuSet)) {
     let last = CpuSet::of(CpuSet::allowed().iter().last()).unwrap();
-    let scheduler = Some(Scheduler::Batch { nice: 5 });
+    let scheduler = Some(Scheduler::Batch { nice: 19 });
     let policy = libc::SCHED_BATCH.to_string();
-    (ThreadOptions { scheduler, cpus: Some(last) }, (policy, "5".to_owned(), last))
+    (ThreadOptions { scheduler, cpus: Some(last) }, (policy, "19".to_owned(), last))
 }
 
 type Places = Arc<Mutex<Vec<(String, String, CpuSet)>>>;
