@@ -42,7 +42,9 @@ mod loom_models {
     /// Two kickers, each with a reason, beside a loop that sleeps until it is woken: a lost kick is a deadlock.
     #[test]
     fn loom_no_kick_is_lost() {
-        loom::model(|| {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
             let world = Arc::new((Kick::new(), AtomicUsize::new(0)));
             let kicker = |bit: usize| {
                 let (world, sleeper) = (Arc::clone(&world), parking::current());
