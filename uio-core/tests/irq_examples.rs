@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[path = "../examples/napi.rs"]
 #[expect(dead_code, reason = "its main")]
 mod napi;
+#[path = "../examples/shared_irq.rs"]
+#[expect(dead_code, reason = "its main")]
+mod shared_irq;
 #[path = "../examples/softirq.rs"]
 #[expect(dead_code, reason = "its main")]
 mod softirq;
@@ -58,6 +61,27 @@ fn threaded_irq_prints_as_the_module() {
             "top half: interrupt, in_hardirq 1",
             "irq/button: button pressed 3",
             "threaded_irq example exit",
+        ]
+    );
+}
+
+#[test]
+fn shared_irq_prints_as_the_module() {
+    assert_eq!(
+        printed(shared_irq::run),
+        [
+            "shared_irq example init",
+            "greedy: EBUSY: Device or resource busy",
+            "handlers: uart, button",
+            "the button is pressed",
+            "uart: IRQ_NONE",
+            "button: IRQ_HANDLED",
+            "the uart has data, and the line is still disabled",
+            "uart: IRQ_HANDLED",
+            "button: IRQ_NONE",
+            "button has left",
+            "uart: IRQ_HANDLED",
+            "shared_irq example exit",
         ]
     );
 }

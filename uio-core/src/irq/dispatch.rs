@@ -12,8 +12,9 @@
 //!
 //! A kick stores its reason, sets `kicked`, and wakes the loop if `kicked` was clear. The loop clears
 //! `kicked` (swap, acquire) before it looks for reasons (3, 5). A reason stored before the clearing is seen
-//! by that pass; one stored after it finds `kicked` clear and wakes the loop again.
+//! by that pass; one stored after it finds `kicked` clear and wakes the loop again. The loom model holds this.
 
+mod kick;
 mod shared;
 
 use std::collections::HashMap;
@@ -166,8 +167,8 @@ impl Core {
                 }
             });
         }
-        // Pairs with the swap in `kick`: reasons stored before that one are seen from here on.
-        shared.kicked.swap(false, Ordering::AcqRel);
+        // Reasons stored before a kick that this takes are seen from here on.
+        shared.kicked.take();
         if shared.resend.swap(false, Ordering::AcqRel) {
             shared.lines.read(|lines| lines.iter().for_each(|(_, line)| line.resend(shared)));
         }
@@ -175,7 +176,7 @@ impl Core {
             self.poll_lines();
         }
         let shared = &self.shared;
-        self.busy = shared.hooks.read(run_hooks) || shared.kicked.load(Ordering::Acquire);
+        self.busy = shared.hooks.read(run_hooks) || shared.kicked.is_asked();
     }
 
     /// Polls the lines that are shut off, if it is time.

@@ -40,7 +40,7 @@ pub(crate) mod sleep;
 pub mod spin;
 pub mod task;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod wait;
 
 pub use bitops::Bitmap;

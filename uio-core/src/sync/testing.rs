@@ -1,4 +1,4 @@
-//! What the tests of this module share.
+//! What tests share.
 
 use std::future::Future;
 use std::pin::pin;
@@ -52,3 +52,49 @@ pub(super) fn falls_asleep(thread: nix::unistd::Pid) {
 /// After this a test has hung.
 #[cfg(not(loom))]
 pub(super) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// What is reported on threads that listen, a line each: `message=... line=...`.
+#[cfg(not(loom))]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reports(Arc<std::sync::Mutex<Vec<String>>>);
+
+#[cfg(not(loom))]
+impl Reports {
+    /// From now on and for ever, the calling thread reports here. For threads of the facility under test.
+    pub(crate) fn listen(&self) {
+        std::mem::forget(tracing::subscriber::set_default(self.clone()));
+    }
+
+    /// The reports in which all of `words` stand.
+    pub(crate) fn naming(&self, words: &[&str]) -> Vec<String> {
+        let all = self.0.lock().unwrap();
+        all.iter().filter(|line| words.iter().all(|word| line.contains(word))).cloned().collect()
+    }
+}
+
+#[cfg(not(loom))]
+impl tracing::Subscriber for Reports {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = event.metadata().level().to_string();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            line.push_str(&format!(" {field}={value:?}"));
+        });
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}

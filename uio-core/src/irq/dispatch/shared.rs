@@ -13,6 +13,7 @@ use mio::{Interest, Registry, Token, Waker};
 use super::super::flow::Line;
 use super::super::hold::Hold;
 use super::AfterHook;
+use super::kick::Kick;
 use crate::error::{Error, Result};
 use crate::sync::facade::Snapshot;
 
@@ -25,7 +26,7 @@ pub(crate) struct Shared {
     pub(super) thread: OnceLock<ThreadId>,
     pub(super) lines: Snapshot<(Token, Arc<Line>)>,
     pub(super) hooks: Snapshot<Arc<dyn AfterHook>>,
-    pub(super) kicked: AtomicBool,
+    pub(super) kicked: Kick,
     pub(super) resend: AtomicBool,
     /// Lines are shut off, and to be polled. Written by the loop alone.
     pub(super) some_shut_off: AtomicBool,
@@ -46,7 +47,7 @@ impl Shared {
             thread: OnceLock::new(),
             lines: Snapshot::new(),
             hooks: Snapshot::new(),
-            kicked: AtomicBool::new(false),
+            kicked: Kick::new(),
             resend: AtomicBool::new(false),
             some_shut_off: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -59,7 +60,7 @@ impl Shared {
 
     /// Makes the loop run its after-hooks soon. On the loop's own thread it costs no system call.
     pub(crate) fn kick(&self) {
-        if !self.kicked.swap(true, Ordering::AcqRel) && !self.is_current_thread() {
+        if self.kicked.ask() && !self.is_current_thread() {
             // An eventfd write fails only if the counter is full, and then the loop is awake.
             let _ = self.waker.wake();
         }

@@ -1,6 +1,7 @@
 //! The states of a line from outside: `disable_irq`, `disable_irq_nosync`, `enable_irq`.
 
 use super::*;
+use crate::sync::testing::Reports;
 
 /// A handler that waits at a gate, and says whether it runs.
 fn gated() -> (Arc<Probe>, Arc<Mutex<()>>, Arc<AtomicBool>) {
@@ -151,4 +152,24 @@ fn synchronize_irq_waits_for_a_thread_function_that_runs() {
         drop(closed);
     });
     assert!(!running.load(Ordering::SeqCst));
+}
+
+#[test]
+fn enable_irq_without_a_disable_is_reported_and_changes_nothing() {
+    let (_dispatcher, device, line) = bench();
+    let probe = Probe::handled();
+    let _held = Registration::request(&line, Flags::empty(), "probe", probe.clone()).unwrap();
+    let reports = Reports::default();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            reports.listen();
+            line.enable();
+        });
+    });
+    assert_eq!(reports.naming(&["ERROR", "unmask without a mask", "line=test"]).len(), 1);
+    line.disable();
+    assert!(line.is_masked(), "one disable is enough");
+    line.enable();
+    device.raise(1);
+    probe.wait_for(1);
 }

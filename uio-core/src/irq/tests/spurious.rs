@@ -1,6 +1,7 @@
 //! A line whose interrupts nobody wants: `note_interrupt`, end to end.
 
 use super::*;
+use crate::sync::testing::Reports;
 
 /// A handler that wants nothing, and a device that never stops.
 fn storming(device: &Arc<Device>) -> (Arc<Probe>, Arc<AtomicBool>) {
@@ -59,4 +60,27 @@ fn a_new_handler_gives_a_line_that_was_shut_off_another_chance() {
     assert!(!line.is_shut_off());
     device.raise(1);
     late.wait_for(1);
+}
+
+#[test]
+fn the_report_of_a_shut_off_names_the_line_and_its_handlers() {
+    let (_dispatcher, device, line) = bench();
+    let (probe, _wanted) = storming(&device);
+    let reports = Reports::default();
+    let listener = {
+        let reports = reports.clone();
+        Probe::new(move |calls| {
+            if calls == 0 {
+                reports.listen();
+            }
+            IrqReturn::None
+        })
+    };
+    let _held = Registration::request(&line, Flags::SHARED, "stormy", probe).unwrap();
+    let _deaf = Registration::request(&line, Flags::SHARED, "deaf", listener).unwrap();
+    device.raise(1);
+    // The report comes first.
+    wait_until("the shut-off", || line.is_shut_off());
+    let said = reports.naming(&["ERROR", "nobody cared", "line=test", "handlers=stormy, deaf"]);
+    assert_eq!(said.len(), 1, "{reports:?}");
 }

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 
 use super::*;
+use crate::sync::testing::Reports;
 
 #[test]
 fn a_work_item_queued_twice_before_it_runs_runs_once() {
@@ -321,12 +322,10 @@ fn an_item_whose_handles_are_dropped_runs_and_is_freed_then() {
 fn a_panic_in_a_work_item_is_reported_with_its_name_and_hurts_no_other() {
     let pools = pools();
     let queue = Workqueue::builder("test").ordered().pools(&pools).build().unwrap();
-    let errors = Log::default();
-    let own = errors.clone();
+    let reports = Reports::default();
+    let own = reports.clone();
     let bad = work("bad/item", move || {
-        // From here on this worker reports to the test.
-        let reports = tracing::subscriber::set_default(Errors(own.clone()));
-        std::mem::forget(reports);
+        own.listen();
         panic!("a bug of the driver");
     });
     let (good, count) = counting();
@@ -334,36 +333,8 @@ fn a_panic_in_a_work_item_is_reported_with_its_name_and_hurts_no_other() {
     queue.enqueue(&good);
     queue.flush();
     assert_eq!(count.load(Ordering::SeqCst), 1);
-    let errors = errors.take();
-    assert!(errors.iter().any(|error| error.contains("bad/item")), "{errors:?}");
+    assert_eq!(reports.naming(&["bad/item"]).len(), 1, "{reports:?}");
     // It can be queued again, as in the kernel.
     assert!(queue.enqueue(&bad).is_new());
     assert!(bad.flush() || !bad.is_pending());
-}
-
-/// Notes the fields of what is reported.
-struct Errors(Log);
-
-impl tracing::Subscriber for Errors {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-            self.0.add(format!("{field}={value:?}"));
-        });
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }

@@ -210,6 +210,45 @@ fn scenario(queue: &Workqueue, beside: usize) -> Vec<String> {
     log.take()
 }
 
+/// The third one: w1 and w2 are on a CPU-intensive queue, and both start when w0 sleeps.
+#[test]
+fn example_scenario_with_a_cpu_intensive_queue() {
+    let pools = patient_pools();
+    let (q0, q1) = (bound(&pools), queue_with(&pools, WqFlags::CPU_INTENSIVE, 0));
+    let (cpu, burns, sleeps, rest) = (cpus()[0], Gate::new(), Gate::new(), Gate::new());
+    let w0 = {
+        let (burns, sleeps) = (Arc::clone(&burns), Arc::clone(&sleeps));
+        work("w0", move || {
+            burns.spin();
+            sleeps.wait();
+        })
+    };
+    q0.enqueue_on(cpu, &w0);
+    burns.wait_for_waiting(1);
+    let others = [spinning(&rest), spinning(&rest)];
+    others.iter().for_each(|work| assert!(q1.enqueue_on(cpu, work).is_new()));
+    thread::sleep(MOMENT);
+    assert_eq!(rest.waiting(), 0, "w0 burns, and delays them");
+    burns.open();
+    // Both burn at once, and neither delays the other, nor w0 when it wakes up.
+    rest.wait_for_waiting(2);
+    sleeps.open();
+    w0.flush();
+    rest.open();
+    q1.flush();
+}
+
+#[test]
+fn cpu_intensive_is_meaningless_for_an_unbound_queue() {
+    let pools = patient_pools();
+    let queue = queue_with(&pools, WqFlags::UNBOUND | WqFlags::CPU_INTENSIVE, 0);
+    let gate = Gate::new();
+    let works = [spinning(&gate), spinning(&gate)];
+    works.iter().for_each(|work| assert!(queue.enqueue(work).is_new()));
+    gate.wait_for_waiting(2);
+    gate.open();
+}
+
 #[test]
 fn unbound_items_start_as_soon_as_possible_without_concurrency_management() {
     let pools = patient_pools();
