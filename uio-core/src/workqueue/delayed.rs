@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::flags::Queued;
 use super::queue::{Queue, Workqueue};
 use super::state::Entry;
+use super::system;
 use super::work::{At, Inner, Work, WorkItem};
 
 /// What queues items when their time has come.
@@ -66,6 +67,7 @@ impl DelayedWork {
     #[doc(alias = "INIT_DELAYED_WORK")]
     pub fn new(name: impl Into<String>, item: Arc<impl WorkItem + 'static>) -> Self {
         timer().reserve();
+        system::prepare();
         Self { work: Work { inner: Inner::new(name.into(), item, true) } }
     }
 

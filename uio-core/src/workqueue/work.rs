@@ -21,6 +21,7 @@ use super::list::{Links, On};
 use super::pool::Kick;
 use super::queue::Queue;
 use super::state::{Entry, State};
+use super::system;
 use super::worker;
 use crate::sync::WaitQueue;
 use crate::sync::context::might_sleep;
@@ -89,6 +90,7 @@ impl Work {
     /// An item that is not queued.
     #[doc(alias = "INIT_WORK")]
     pub fn new(name: impl Into<String>, item: Arc<impl WorkItem + 'static>) -> Self {
+        system::prepare();
         Self { inner: Inner::new(name.into(), item, false) }
     }
 

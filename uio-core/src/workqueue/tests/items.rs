@@ -366,3 +366,14 @@ impl tracing::Subscriber for Errors {
 
     fn exit(&self, _: &tracing::span::Id) {}
 }
+
+#[test]
+fn schedule_work_may_be_called_in_a_top_half_also_as_the_first_of_all() {
+    let (work, count) = counting();
+    {
+        let _irq = crate::sync::context::enter(crate::sync::context::Level::HardIrq);
+        assert_eq!(schedule_work(&work), Queued::New);
+    }
+    work.flush();
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}

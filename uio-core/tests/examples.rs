@@ -1,0 +1,360 @@
+//! Every example prints what the kernel module of the texts would print. One table: an example, and its lines.
+//!
+//! A list in the table is what one thread prints, in order; with several, the lines of one come anywhere between
+//! those of another, except that the example begins with the first line of the first list and ends with its last.
+//! A `*` stands for anything. A line with a `?` before it comes once or more often, at any time.
+#![expect(clippy::duplicate_mod, reason = "each example is a program of its own, with its support")]
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// How long an example may take. They take a second at most.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+type Print = Arc<dyn Fn(&str) + Send + Sync>;
+
+macro_rules! examples {
+    ($($name:ident = $path:literal prints $threads:expr;)*) => {
+        $(
+            #[path = $path]
+            #[expect(dead_code, reason = "its main")]
+            mod $name;
+        )*
+
+        const FILES: &[&str] = &[$($path),*];
+
+        mod prints_as_the_module {
+            $(
+                #[test]
+                fn $name() {
+                    let threads: &[&[&str]] = &$threads;
+                    super::check(&super::printed(super::$name::run), threads);
+                }
+            )*
+        }
+    };
+}
+
+examples! {
+    bitops = "../examples/bitops.rs" prints [&[
+        "bitops example init",
+        "two threads took 33 minors each: 66 are taken",
+        "the next one that is free: Some(66)",
+        "test_and_clear_bit(64): true",
+        "test_and_clear_bit(64): false",
+        "find_next_bit from 64 on: Some(65)",
+        "test_and_set_bit_lock: taken before: false",
+        "test_and_set_bit_lock: taken before: true",
+        "clear_bit_unlock: false",
+        "the bit beside: true",
+    ]];
+    blocking_ring = "../examples/blocking_ring.rs" prints [
+        &[
+            "blocking ring example init",
+            "?producer: the ring is full, going to sleep",
+            "?consumer: the ring is empty, going to sleep",
+            "blocking ring example exit: 10 items put, 10 got",
+        ],
+        &[
+            "producer: put 1",
+            "producer: put 2",
+            "producer: put 3",
+            "producer: put 4",
+            "producer: put 5",
+            "producer: put 6",
+            "producer: put 7",
+            "producer: put 8",
+            "producer: put 9",
+            "producer: put 10",
+        ],
+        &[
+            "consumer: got 1",
+            "consumer: got 2",
+            "consumer: got 3",
+            "consumer: got 4",
+            "consumer: got 5",
+            "consumer: got 6",
+            "consumer: got 7",
+            "consumer: got 8",
+            "consumer: got 9",
+            "consumer: got 10",
+        ],
+    ];
+    bottom_half_work = "../examples/bottom_half_work.rs" prints [&[
+        "bottom half example init",
+        "bottom half: 1 interrupts so far",
+        "bottom half: 2 interrupts so far",
+        "bottom half: 3 interrupts so far",
+        "bottom half example exit: 3 interrupts",
+    ]];
+    completion = "../examples/completion.rs" prints [&[
+        "completion example: init",
+        "wait_for_completion: waiting for initialization",
+        "wait_for_completion: initialization is done",
+        "complete before wait: the wait did not sleep",
+        "wait_for_completion_timeout: timed out",
+        "complete_all: three waiters went on, done = true",
+        "reinit_completion: done = false",
+    ]];
+    hrtimer = "../examples/hrtimer.rs" prints [&[
+        "HR Timer module installing",
+        "Starting timer to fire every 200ms (*)",
+        "my_hrtimer_callback called (* ms, call 1, overruns *).",
+        "my_hrtimer_callback called (* ms, call 2, overruns *).",
+        "my_hrtimer_callback called (* ms, call 3, overruns *).",
+        "my_hrtimer_callback called (* ms, call 4, overruns *).",
+        "my_hrtimer_callback called (* ms, call 5, overruns *).",
+        "HR Timer module uninstalling",
+    ]];
+    kthread = "../examples/kthread.rs" prints [&[
+        "init",
+        "example_thread is created, and waits",
+        "example_thread: started",
+        "example_thread: parking",
+        "example_thread is parked",
+        "example_thread: unparked",
+        "example_thread: stopping",
+        "exit: the thread returned, rounds >= 6: true",
+    ]];
+    lock_order = "../examples/lock_order.rs" prints [crate::LOCK_ORDER];
+    mutex = "../examples/mutex.rs" prints [&[
+        "mutex example init",
+        "mutex_lock: two threads counted to 2000",
+        "mutex_trylock of a lock that is held: false",
+        "mutex_lock_interruptible: interrupted*",
+        "mutex_is_locked: true",
+        "mutex_unlock; mutex_is_locked: false",
+    ]];
+    napi = "../examples/napi.rs" prints [&[
+        "napi example init",
+        "interrupt: masked, polling",
+        "poll: budget 64, 64 packets",
+        "poll: budget 64, 64 packets",
+        "poll: budget 64, 22 packets, complete",
+        "interrupt: masked, polling",
+        "poll: budget 64, 3 packets, complete",
+        "153 packets in 4 polls",
+        "napi example exit",
+    ]];
+    rcu = "../examples/rcu.rs" prints [&[
+        "reader: rcu_read_lock, sees config 1",
+        "writer: replaced it by config 2",
+        "reader: still sees config 1, rcu_read_unlock",
+        "writer: synchronize_rcu returned, nobody reads config 1",
+        "config 1 freed",
+        "config 2 freed",
+        "call_rcu: a grace period later",
+        "rcu_barrier: all callbacks have run",
+        "config 3 freed",
+    ]];
+    rwlock = "../examples/rwlock.rs" prints [&[
+        "rwlock example init",
+        "read_lock: two readers at a time",
+        "write_trylock beside a reader: false",
+        "read_trylock beside a reader: true",
+        "read_trylock beside a writer: false",
+        "write_lock: the table is [\"eth0\", \"eth1\"]",
+        "write_lock_irqsave: the table is []",
+    ]];
+    rwsem = "../examples/rwsem.rs" prints [&[
+        "rwsem example init",
+        "down_read beside a reader: version 1",
+        "down_write_trylock beside a reader: false",
+        "down_write: version 2",
+        "down_read_trylock beside a writer: false",
+        "downgrade_write: version 2 for all",
+        "down_write_trylock: false",
+        "up_read; down_write_trylock: true",
+    ]];
+    semaphore = "../examples/semaphore.rs" prints [&[
+        "semaphore example init: 2 channels",
+        "down: the first channel",
+        "down_trylock: the second channel, true",
+        "down_trylock: a third one, false",
+        "down_timeout: none in 10 ms",
+        "down_interruptible: interrupted*",
+        "down: got a channel",
+        "up: Semaphore { count: 2, waiting: 0 }",
+    ]];
+    seqlock = "../examples/seqlock.rs" prints [&[
+        "seqlock: starting 1 writer and 2 readers",
+        "seqlock: writer done, Position { x: 0, y: 100000 }",
+        "seqlock: torn reads: 0",
+    ]];
+    softirq = "../examples/softirq.rs" prints [&[
+        "softirq example init",
+        "softirq TIMER",
+        "softirq BLOCK",
+        "softirq RCU: run 1",
+        "softirq RCU: run 25",
+        "ksoftirqd took over: yes",
+        "softirq example exit",
+    ]];
+    spin_lock = "../examples/spin_lock.rs" prints [&[
+        "spin lock example init",
+        "spin_lock_irqsave: 505",
+        "spin_lock_bh: 505",
+        "spin_trylock of a lock that is held: false",
+        "spin lock example exit",
+    ]];
+    tasklet = "../examples/tasklet.rs" prints [
+        &["tasklet example init", "Example tasklet init continues...", "tasklet example exit"],
+        &["Example tasklet starts", "Example tasklet ends"],
+    ];
+    threaded_irq = "../examples/threaded_irq.rs" prints [&[
+        "threaded_irq example init",
+        "top half: interrupt, in_hardirq 1",
+        "irq/button: button pressed 1",
+        "top half: interrupt, in_hardirq 1",
+        "irq/button: button pressed 2",
+        "top half: interrupt, in_hardirq 1",
+        "irq/button: button pressed 3",
+        "threaded_irq example exit",
+    ]];
+    timer = "../examples/timer.rs" prints [&[
+        "Timer module installing",
+        "Starting timer to fire in 200ms (*)",
+        "my_timer_callback called (*).",
+        "Timer module uninstalling",
+    ]];
+    wait_queue = "../examples/wait_queue.rs" prints [
+        &[
+            "Wait queue example",
+            "Going to sleep init",
+            "woken up by the work job",
+            "wait_event_timeout: nothing in 10 ms",
+            "wait_event_interruptible: interrupted*",
+            "wake_up: 3 exclusive waiters, one event each",
+            "waitqueue example cleanup",
+        ],
+        &["Waitqueue module handler work_handler", "Wake up the sleeping module"],
+    ];
+    work_queue = "../examples/work_queue.rs" prints [
+        &[
+            "init",
+            "second queued again: false",
+            "flushed",
+            "third is pending: true",
+            "exit",
+        ],
+        &["my_work.x 1", "my_work.x 2", "my_work.x 3", "a closure on queue events"],
+    ];
+}
+
+const LOCK_ORDER: &[&str] = &[
+    "thread 1: ring, then stats",
+    "thread 2: stats, then ring",
+    "a mutex under a spin lock",
+    #[cfg(debug_assertions)]
+    "Order: possible circular locking dependency: *",
+    #[cfg(debug_assertions)]
+    "Sleep: sleeping lock or call at * under a spin lock (taken at *)",
+    #[cfg(debug_assertions)]
+    "2 reports, and nothing hung",
+    #[cfg(not(debug_assertions))]
+    "the checker is there in debug builds",
+];
+
+/// How an example ends.
+trait Outcome {
+    fn check(self);
+}
+
+impl Outcome for () {
+    fn check(self) {}
+}
+
+impl<E: Debug> Outcome for Result<(), E> {
+    fn check(self) {
+        self.unwrap();
+    }
+}
+
+/// The lines that `run` prints.
+fn printed<O: Outcome>(run: impl FnOnce(&Print) -> O + Send + 'static) -> Vec<String> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&lines);
+    let print: Print = Arc::new(move |line| list.lock().unwrap().push(line.to_owned()));
+    let (end, ended) = mpsc::channel();
+    thread::spawn(move || {
+        run(&print).check();
+        let _ = end.send(());
+    });
+    let ended = ended.recv_timeout(DEADLINE);
+    let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+    assert_eq!(ended, Ok(()), "it failed, or did not end; it printed {lines:#?}");
+    lines
+}
+
+/// Whether `line` is what `pattern` says.
+fn fits(line: &str, pattern: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else { return line == pattern };
+    let Some(line) = line.strip_prefix(begin) else { return false };
+    (0..=line.len()).any(|skipped| line.is_char_boundary(skipped) && fits(&line[skipped..], rest))
+}
+
+/// Checks that the lines are those of the threads.
+fn check(lines: &[String], threads: &[&[&str]]) {
+    let all = format!("it printed {lines:#?}");
+    let (first, last) = (threads[0][0], threads[0][threads[0].len() - 1]);
+    assert!(lines.first().is_some_and(|line| fits(line, first)), "begins with {first:?}: {all}");
+    assert!(lines.last().is_some_and(|line| fits(line, last)), "ends with {last:?}: {all}");
+    let any_time = |pattern: &&&str| pattern.starts_with('?');
+    let mut left: Vec<Vec<&str>> = threads
+        .iter()
+        .map(|lines| lines.iter().filter(|line| !any_time(line)).copied().rev().collect())
+        .collect();
+    let repeated: Vec<&str> = threads
+        .iter()
+        .flat_map(|lines| lines.iter().filter(any_time))
+        .map(|line| &line[1..])
+        .collect();
+    for pattern in &repeated {
+        assert!(lines.iter().any(|line| fits(line, pattern)), "no {pattern:?}: {all}");
+    }
+    for line in lines.iter().filter(|line| !repeated.iter().any(|pattern| fits(line, pattern))) {
+        let thread = left.iter_mut().find(|left| left.last().is_some_and(|next| fits(line, next)));
+        let Some(thread) = thread else { panic!("{line:?} is not next: {all}") };
+        thread.pop();
+    }
+    assert!(left.iter().all(Vec::is_empty), "not printed: {left:?}; {all}");
+}
+
+#[test]
+fn every_example_is_in_the_table() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let listed: BTreeSet<_> = FILES.iter().map(|path| path.replace("../examples/", "")).collect();
+    let there: BTreeSet<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".rs"))
+        .collect();
+    assert_eq!(there, listed);
+}
+
+#[test]
+fn every_example_is_in_the_list_of_the_page() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/from-the-kernel.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let missing: Vec<_> = FILES
+        .iter()
+        .map(|path| path.replace("../examples/", ""))
+        .filter(|name| !page.contains(&format!("- `{name}`: ")))
+        .collect();
+    assert!(missing.is_empty(), "docs/from-the-kernel.md does not list {missing:?}");
+}
+
+#[test]
+fn the_lines_of_threads_may_come_between_each_other_and_no_further() {
+    let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let threads: &[&[&str]] = &[&["a", "?r", "z"], &["1", "2*"]];
+    check(&lines("a 1 r 2x r z"), threads);
+    for wrong in ["a 2 1 r z", "a 1 r z 2", "a 1 2 z", "a 1 r z", "a 1 r 2 2 z", "1 a r 2 z"] {
+        let lines = lines(wrong);
+        assert!(std::panic::catch_unwind(|| check(&lines, threads)).is_err(), "{wrong}");
+    }
+}
