@@ -37,7 +37,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let bench = Bench { quick: has("--quick") || !has("--bench") };
-    let chosen = ALL.iter().filter(|(name, ..)| names.is_empty() || names.iter().any(|n| n == name));
+    let chosen =
+        ALL.iter().filter(|(name, ..)| names.is_empty() || names.iter().any(|n| n == name));
     chosen.for_each(|(_, _, run)| run(bench));
     ExitCode::SUCCESS
 }

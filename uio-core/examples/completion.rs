@@ -8,16 +8,25 @@ use std::time::Duration;
 
 use uio_core::sync::{Completion, WaitResult};
 
+#[path = "support/mod.rs"]
+mod support;
+use support::{Print, terminal};
+
 fn main() {
+    run(&terminal());
+}
+
+/// What the module's init does.
+pub(crate) fn run(pr_info: &Print) {
     let done = Arc::new(Completion::new());
 
-    println!("completion example: init");
+    pr_info("completion example: init");
     let waiter = {
-        let done = Arc::clone(&done);
+        let (done, pr_info) = (Arc::clone(&done), pr_info.clone());
         thread::spawn(move || {
-            println!("wait_for_completion: waiting for initialization");
+            pr_info("wait_for_completion: waiting for initialization");
             done.wait();
-            println!("wait_for_completion: initialization is done");
+            pr_info("wait_for_completion: initialization is done");
         })
     };
     done.complete();
@@ -26,11 +35,11 @@ fn main() {
 
     done.complete();
     done.wait();
-    println!("complete before wait: the wait did not sleep");
+    pr_info("complete before wait: the wait did not sleep");
 
     match done.wait_timeout(Duration::from_millis(10)) {
-        WaitResult::TimedOut => println!("wait_for_completion_timeout: timed out"),
-        other => println!("wait_for_completion_timeout: {other:?}"),
+        WaitResult::TimedOut => pr_info("wait_for_completion_timeout: timed out"),
+        other => pr_info(&format!("wait_for_completion_timeout: {other:?}")),
     }
 
     let waiters: Vec<_> = (0..3)
@@ -41,7 +50,7 @@ fn main() {
         .collect();
     done.complete_all();
     waiters.into_iter().for_each(|waiter| waiter.join().expect("the waiter ends"));
-    println!("complete_all: three waiters went on, done = {}", done.is_done());
+    pr_info(&format!("complete_all: three waiters went on, done = {}", done.is_done()));
     done.reinit();
-    println!("reinit_completion: done = {}", done.is_done());
+    pr_info(&format!("reinit_completion: done = {}", done.is_done()));
 }

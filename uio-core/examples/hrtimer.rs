@@ -13,36 +13,49 @@ use uio_core::time::{
     HrTimer, HrTimerBase, HrTimerRestart, Monotonic, jiffies_to_msecs, now_jiffies,
 };
 
+#[path = "support/mod.rs"]
+mod support;
+use support::{Print, terminal, wait_until};
+
 const PERIOD: Duration = Duration::from_millis(200);
 const TIMES: u32 = 5;
 
 fn main() -> uio_core::Result<()> {
+    run(&terminal())
+}
+
+/// What the module's init and exit do.
+pub(crate) fn run(pr_info: &Print) -> uio_core::Result<()> {
     let dispatcher = Dispatcher::start("irq/dispatch")?;
     let timers = HrTimerBase::attach(&dispatcher)?;
 
-    println!("HR Timer module installing");
+    pr_info("HR Timer module installing");
     let shared = Arc::new((AtomicU32::new(0), WaitQueue::new()));
-    let told = Arc::clone(&shared);
+    let (told, print) = (Arc::clone(&shared), pr_info.clone());
     let start = now_jiffies();
     let timer = HrTimer::new(&timers, Monotonic, move |timer| {
         let (count, called) = &*told;
         let calls = count.load(Ordering::Relaxed) + 1;
         let after = jiffies_to_msecs(now_jiffies() - start);
         let overruns = timer.forward_now(PERIOD);
-        println!("my_hrtimer_callback called ({after} ms, call {calls}, overruns {overruns}).");
+        print(&format!(
+            "my_hrtimer_callback called ({after} ms, call {calls}, overruns {overruns})."
+        ));
         count.store(calls, Ordering::Release);
         called.wake_all();
         if calls < TIMES { HrTimerRestart::Restart } else { HrTimerRestart::NoRestart }
     });
 
-    println!("Starting timer to fire every {}ms ({start})", PERIOD.as_millis());
+    pr_info(&format!("Starting timer to fire every {}ms ({start})", PERIOD.as_millis()));
     let mut handle = timer.start(PERIOD);
     let (count, called) = &*shared;
     called.wait_until(|| count.load(Ordering::Acquire) == TIMES);
+    // The module is unloaded long after; here its last callback may be about to return.
+    wait_until(|| !timer.is_running());
 
     if handle.cancel() {
-        println!("The timer was still in use...");
+        pr_info("The timer was still in use...");
     }
-    println!("HR Timer module uninstalling");
+    pr_info("HR Timer module uninstalling");
     Ok(())
 }

@@ -11,6 +11,10 @@ use uio_core::Result;
 use uio_core::kthread::{self, CpuSet, Scheduler};
 use uio_core::sync::WaitQueue;
 
+#[path = "support/mod.rs"]
+mod support;
+use support::{Print, terminal};
+
 /// What the thread and the module share.
 #[derive(Default)]
 struct Shared {
@@ -25,27 +29,32 @@ impl Shared {
     }
 }
 
-fn thread_function(shared: &Shared) -> u32 {
-    println!("example_thread: started");
+fn thread_function(shared: &Shared, pr_info: &Print) -> u32 {
+    pr_info("example_thread: started");
     while !kthread::should_stop() {
         if kthread::should_park() {
-            println!("example_thread: parking");
+            pr_info("example_thread: parking");
             kthread::parkme();
-            println!("example_thread: unparked");
+            pr_info("example_thread: unparked");
         }
         shared.rounds.fetch_add(1, Ordering::SeqCst);
         shared.changed.wake_all();
         kthread::schedule_timeout(Duration::from_millis(10));
     }
-    println!("example_thread: stopping");
+    pr_info("example_thread: stopping");
     shared.rounds.load(Ordering::SeqCst)
 }
 
 fn main() -> Result<()> {
-    println!("init");
+    run(&terminal())
+}
+
+/// What the module's init and exit do.
+pub(crate) fn run(pr_info: &Print) -> Result<()> {
+    pr_info("init");
     let shared = Arc::new(Shared::default());
-    let own = Arc::clone(&shared);
-    let thread = kthread::create("example_thread", move || thread_function(&own))?;
+    let (own, print) = (Arc::clone(&shared), pr_info.clone());
+    let thread = kthread::create("example_thread", move || thread_function(&own, &print))?;
     // Where it runs is set before it runs.
     let allowed = CpuSet::allowed();
     thread.set_affinity(&CpuSet::of(allowed.iter().take(1)).unwrap_or(allowed))?;
@@ -53,16 +62,16 @@ fn main() -> Result<()> {
         // Without the right to it, it runs as an ordinary thread.
         eprintln!("{error}");
     }
-    println!("{} is created, and waits", thread.name());
+    pr_info(&format!("{} is created, and waits", thread.name()));
     thread.wake();
     shared.wait_for_rounds(3);
 
     thread.park()?;
-    println!("{} is parked", thread.name());
+    pr_info(&format!("{} is parked", thread.name()));
     thread.unpark();
     shared.wait_for_rounds(3);
 
     let rounds = thread.stop()?;
-    println!("exit: the thread returned, rounds >= 6: {}", rounds >= 6);
+    pr_info(&format!("exit: the thread returned, rounds >= 6: {}", rounds >= 6));
     Ok(())
 }

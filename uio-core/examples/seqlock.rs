@@ -8,6 +8,10 @@ use std::thread;
 use uio_core::sync::SeqLock;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+#[path = "support/mod.rs"]
+mod support;
+use support::{Print, terminal};
+
 /// Both halves always move together; half of a write would show.
 #[derive(Debug, Clone, Copy, PartialEq, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
@@ -17,9 +21,14 @@ struct Position {
 }
 
 fn main() {
+    run(&terminal());
+}
+
+/// What the writer and the readers do.
+pub(crate) fn run(pr_info: &Print) {
     let position = SeqLock::new(Position { x: 0, y: 0 });
     let (over, torn) = (AtomicBool::new(false), AtomicU64::new(0));
-    println!("seqlock: starting 1 writer and 2 readers");
+    pr_info("seqlock: starting 1 writer and 2 readers");
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -33,6 +42,6 @@ fn main() {
         over.store(true, Ordering::Release);
     });
     position.update(|position| position.x = 0);
-    println!("seqlock: writer done, {:?}", position.read());
-    println!("seqlock: torn reads: {}", torn.into_inner());
+    pr_info(&format!("seqlock: writer done, {:?}", position.read()));
+    pr_info(&format!("seqlock: torn reads: {}", torn.into_inner()));
 }

@@ -1,5 +1,5 @@
-//! A wait queue: a thread sleeps until an event is there, which delayed work brings, waking the queue; then a wait
-//! that is out of time, one that is interrupted, and exclusive waiters.
+//! A wait queue: a module sleeps until delayed work sets its condition and wakes it; then a wait that is over in
+//! time, one that is interrupted, and exclusive waiters.
 //!
 //! `cargo run -p uio-core --example wait_queue`
 
@@ -11,6 +11,10 @@ use std::time::Duration;
 use uio_core::sync::{Interrupt, WaitQueue, WaitResult};
 use uio_core::workqueue::{DelayedWork, schedule_delayed_work};
 
+#[path = "support/mod.rs"]
+mod support;
+use support::{Print, terminal};
+
 /// `DECLARE_WAIT_QUEUE_HEAD(wq)`.
 static WQ: WaitQueue = WaitQueue::new();
 static EVENTS: AtomicU32 = AtomicU32::new(0);
@@ -19,34 +23,43 @@ fn take_event() -> bool {
     EVENTS.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).is_ok()
 }
 
-/// The delayed work: `wake_up(&wq)` once its event is there.
-fn bring_event() {
-    println!("work: the event is there, wake_up");
-    EVENTS.fetch_add(1, Ordering::AcqRel);
-    WQ.wake_all();
+fn main() {
+    run(&terminal());
 }
 
-fn main() {
-    println!("wait_event: waiting for the event, which comes in 100 ms");
-    let work = DelayedWork::new("event", Arc::new(bring_event));
+/// What the module's init does.
+pub(crate) fn run(pr_info: &Print) {
+    pr_info("Wait queue example");
+    let print = pr_info.clone();
+    let handler = move || {
+        print("Waitqueue module handler work_handler");
+        print("Wake up the sleeping module");
+        EVENTS.fetch_add(1, Ordering::AcqRel);
+        WQ.wake_interruptible();
+    };
+    let work = DelayedWork::new("work_handler", Arc::new(handler));
     schedule_delayed_work(&work, Duration::from_millis(100));
-    WQ.wait_until(take_event);
-    println!("wait_event: event arrived");
+    pr_info("Going to sleep init");
+    if WQ.wait_until_interruptible(take_event).is_ok() {
+        pr_info("woken up by the work job");
+    }
+    work.cancel_sync();
 
     match WQ.wait_until_timeout(Duration::from_millis(10), take_event) {
-        WaitResult::TimedOut => println!("wait_event_timeout: nothing in 10 ms"),
-        other => println!("wait_event_timeout: {other:?}"),
+        WaitResult::TimedOut => pr_info("wait_event_timeout: nothing in 10 ms"),
+        other => pr_info(&format!("wait_event_timeout: {other:?}")),
     }
 
     let (send, handle) = mpsc::channel();
+    let print = pr_info.clone();
     let waiter = thread::spawn(move || {
         let _ = send.send(Interrupt::current());
         match WQ.wait_until_interruptible(take_event) {
-            Ok(()) => println!("wait_event_interruptible: event arrived"),
-            Err(error) => println!("wait_event_interruptible: {error}"),
+            Ok(()) => print("wait_event_interruptible: event arrived"),
+            Err(error) => print(&format!("wait_event_interruptible: {error}")),
         }
     });
-    // PANIC: the threads do nothing that panics.
+    // PANIC: the thread does nothing that panics. So below.
     handle.recv().expect("the waiter sends its handle").raise();
     waiter.join().expect("the waiter ends");
 
@@ -65,5 +78,7 @@ fn main() {
         WQ.wake_one();
     }
     waiters.into_iter().for_each(|waiter| waiter.join().expect("the waiter ends"));
-    println!("wake_up: {} exclusive waiters, one event each", got.load(Ordering::Relaxed));
+    let got = got.load(Ordering::Relaxed);
+    pr_info(&format!("wake_up: {got} exclusive waiters, one event each"));
+    pr_info("waitqueue example cleanup");
 }

@@ -10,46 +10,58 @@ use uio_core::Result;
 use uio_core::sync::Completion;
 use uio_core::workqueue::{self, DelayedWork, Queued, Work, WorkItem, Workqueue};
 
-/// One piece of work: a number to print when its device is ready.
+#[path = "support/mod.rs"]
+mod support;
+use support::{Print, terminal};
+
+/// One piece of work: a number to print, and the device that it waits for.
 struct MyWork {
     x: u32,
     device: Arc<Completion>,
+    pr_info: Print,
 }
 
 impl WorkItem for MyWork {
     fn run(self: Arc<Self>) {
+        (self.pr_info)(&format!("my_work.x {}", self.x));
         // An item may sleep; meanwhile another worker runs what waits.
         self.device.wait();
-        println!("my_work.x {}", self.x);
     }
 }
 
 fn main() -> Result<()> {
-    println!("init");
+    run(&terminal())
+}
+
+/// What the module's init and exit do.
+pub(crate) fn run(pr_info: &Print) -> Result<()> {
+    pr_info("init");
     let queue = Workqueue::ordered("my_queue")?;
     let device = Arc::new(Completion::new());
-    let my_work = |x| Arc::new(MyWork { x, device: Arc::clone(&device) });
-    let works = [Work::new("first", my_work(1)), Work::new("second", my_work(2))];
+    let my_work = |x| MyWork { x, device: Arc::clone(&device), pr_info: pr_info.clone() };
+    let (first, second) = (my_work(1), my_work(2));
+    let works = [Work::new("first", Arc::new(first)), Work::new("second", Arc::new(second))];
     for work in &works {
         queue.enqueue(work);
     }
     // It waits behind the first: asked for twice, it runs once.
     let again = queue.enqueue(&works[1]);
-    println!("second queued again: {}", again == Queued::New);
+    pr_info(&format!("second queued again: {}", again == Queued::New));
     device.complete_all();
     queue.flush();
-    println!("flushed");
+    pr_info("flushed");
 
-    let delayed = DelayedWork::new("third", my_work(3));
-    workqueue::schedule_delayed_work(&delayed, Duration::from_secs(3600));
-    println!("third is pending: {}", delayed.is_pending());
-    // It runs now, and the hour is not waited for.
+    let delayed = DelayedWork::new("third", Arc::new(my_work(3)));
+    workqueue::schedule_delayed_work(&delayed, Duration::from_secs(5));
+    pr_info(&format!("third is pending: {}", delayed.is_pending()));
+    // It does not wait for the time: what is on its timer runs now.
     delayed.flush();
 
     let shared = workqueue::system();
-    shared.spawn(|| println!("a closure on queue {}", workqueue::system().name()));
+    let print = pr_info.clone();
+    shared.spawn(move || print(&format!("a closure on queue {}", workqueue::system().name())));
     shared.flush();
     drop(queue);
-    println!("exit");
+    pr_info("exit");
     Ok(())
 }

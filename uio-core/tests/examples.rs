@@ -1,181 +1,374 @@
-//! The examples of time, waiting, threads, work and locks, run as their readers run them: each prints what the
-//! kernel module of the texts would print. (`irq_examples.rs` has those of interrupts and bottom halves.)
+//! Every example prints what the kernel module of the texts would print. One table: an example, and its lines.
+//!
+//! A list in the table is what one thread prints, in order; with several, the lines of one come anywhere between
+//! those of another, except that the example begins with the first line of the first list and ends with its last.
+//! A `*` stands for anything. A line with a `?` before it comes once or more often, at any time.
+#![expect(clippy::duplicate_mod, reason = "each example is a program of its own, with its support")]
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
-/// Where cargo puts the example programs of this build, which it builds if need be.
-fn programs() -> &'static Path {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
-    DIR.get_or_init(|| {
-        // target/PROFILE/deps/NAME-HASH
-        let own = env::current_exe().unwrap();
-        let dir = own.ancestors().nth(2).unwrap();
-        let profile = dir.file_name().unwrap().to_str().unwrap();
-        let profile = if profile == "debug" { "dev" } else { profile };
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
-        let mut build = Command::new(cargo);
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        build.args(["build", "--quiet", "--examples", "--profile", profile, "--target-dir"]);
-        let done = build.arg(dir.parent().unwrap()).output().unwrap();
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "{build:?} failed:\n{said}");
-        dir.join("examples")
-    })
-}
+/// How long an example may take. They take a second at most.
+const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The lines that an example prints.
-#[track_caller]
-fn printed(name: &str) -> Vec<String> {
-    let done = Command::new(programs().join(name)).output().unwrap();
-    assert!(done.status.success(), "{name}: {done:?}");
-    String::from_utf8(done.stdout).unwrap().lines().map(str::to_owned).collect()
-}
+type Print = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// The same, with `#` for every number: times are another each time.
-#[track_caller]
-fn without_numbers(name: &str) -> Vec<String> {
-    let blank = |line: String| {
-        let mut blank: String =
-            line.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
-        while blank.contains("##") {
-            blank = blank.replace("##", "#");
+macro_rules! examples {
+    ($($name:ident = $path:literal prints $threads:expr;)*) => {
+        $(
+            #[path = $path]
+            #[expect(dead_code, reason = "its main")]
+            mod $name;
+        )*
+
+        const FILES: &[&str] = &[$($path),*];
+
+        mod prints_as_the_module {
+            $(
+                #[test]
+                fn $name() {
+                    let threads: &[&[&str]] = &$threads;
+                    super::check(&super::printed(super::$name::run), threads);
+                }
+            )*
         }
-        blank
     };
-    printed(name).into_iter().map(blank).collect()
 }
 
-#[test]
-fn timer_prints_as_the_module() {
-    assert_eq!(
-        without_numbers("timer"),
-        [
-            "Timer module installing",
-            "Starting timer to fire in #ms (#)",
-            "my_timer_callback called (#).",
-            "Timer module uninstalling",
-        ]
-    );
-}
-
-#[test]
-fn hrtimer_prints_as_the_module() {
-    let called = "my_hrtimer_callback called (# ms, call #, overruns #).";
-    assert_eq!(
-        without_numbers("hrtimer"),
-        [
-            "HR Timer module installing",
-            "Starting timer to fire every #ms (#)",
-            called,
-            called,
-            called,
-            called,
-            called,
-            "HR Timer module uninstalling",
-        ]
-    );
-}
-
-#[test]
-fn wait_queue_is_woken_by_delayed_work() {
-    assert_eq!(
-        printed("wait_queue"),
-        [
-            "wait_event: waiting for the event, which comes in 100 ms",
-            "work: the event is there, wake_up",
-            "wait_event: event arrived",
+examples! {
+    bitops = "../examples/bitops.rs" prints [&[
+        "bitops example init",
+        "two threads took 33 minors each: 66 are taken",
+        "the next one that is free: Some(66)",
+        "test_and_clear_bit(64): true",
+        "test_and_clear_bit(64): false",
+        "find_next_bit from 64 on: Some(65)",
+        "test_and_set_bit_lock: taken before: false",
+        "test_and_set_bit_lock: taken before: true",
+        "clear_bit_unlock: false",
+        "the bit beside: true",
+    ]];
+    blocking_ring = "../examples/blocking_ring.rs" prints [
+        &[
+            "blocking ring example init",
+            "?producer: the ring is full, going to sleep",
+            "?consumer: the ring is empty, going to sleep",
+            "blocking ring example exit: 10 items put, 10 got",
+        ],
+        &[
+            "producer: put 1",
+            "producer: put 2",
+            "producer: put 3",
+            "producer: put 4",
+            "producer: put 5",
+            "producer: put 6",
+            "producer: put 7",
+            "producer: put 8",
+            "producer: put 9",
+            "producer: put 10",
+        ],
+        &[
+            "consumer: got 1",
+            "consumer: got 2",
+            "consumer: got 3",
+            "consumer: got 4",
+            "consumer: got 5",
+            "consumer: got 6",
+            "consumer: got 7",
+            "consumer: got 8",
+            "consumer: got 9",
+            "consumer: got 10",
+        ],
+    ];
+    bottom_half_work = "../examples/bottom_half_work.rs" prints [&[
+        "bottom half example init",
+        "bottom half: 1 interrupts so far",
+        "bottom half: 2 interrupts so far",
+        "bottom half: 3 interrupts so far",
+        "bottom half example exit: 3 interrupts",
+    ]];
+    completion = "../examples/completion.rs" prints [&[
+        "completion example: init",
+        "wait_for_completion: waiting for initialization",
+        "wait_for_completion: initialization is done",
+        "complete before wait: the wait did not sleep",
+        "wait_for_completion_timeout: timed out",
+        "complete_all: three waiters went on, done = true",
+        "reinit_completion: done = false",
+    ]];
+    hrtimer = "../examples/hrtimer.rs" prints [&[
+        "HR Timer module installing",
+        "Starting timer to fire every 200ms (*)",
+        "my_hrtimer_callback called (* ms, call 1, overruns *).",
+        "my_hrtimer_callback called (* ms, call 2, overruns *).",
+        "my_hrtimer_callback called (* ms, call 3, overruns *).",
+        "my_hrtimer_callback called (* ms, call 4, overruns *).",
+        "my_hrtimer_callback called (* ms, call 5, overruns *).",
+        "HR Timer module uninstalling",
+    ]];
+    kthread = "../examples/kthread.rs" prints [&[
+        "init",
+        "example_thread is created, and waits",
+        "example_thread: started",
+        "example_thread: parking",
+        "example_thread is parked",
+        "example_thread: unparked",
+        "example_thread: stopping",
+        "exit: the thread returned, rounds >= 6: true",
+    ]];
+    lock_order = "../examples/lock_order.rs" prints [crate::LOCK_ORDER];
+    mutex = "../examples/mutex.rs" prints [&[
+        "mutex example init",
+        "mutex_lock: two threads counted to 2000",
+        "mutex_trylock of a lock that is held: false",
+        "mutex_lock_interruptible: interrupted*",
+        "mutex_is_locked: true",
+        "mutex_unlock; mutex_is_locked: false",
+    ]];
+    napi = "../examples/napi.rs" prints [&[
+        "napi example init",
+        "interrupt: masked, polling",
+        "poll: budget 64, 64 packets",
+        "poll: budget 64, 64 packets",
+        "poll: budget 64, 22 packets, complete",
+        "interrupt: masked, polling",
+        "poll: budget 64, 3 packets, complete",
+        "153 packets in 4 polls",
+        "napi example exit",
+    ]];
+    rcu = "../examples/rcu.rs" prints [&[
+        "reader: rcu_read_lock, sees config 1",
+        "writer: replaced it by config 2",
+        "reader: still sees config 1, rcu_read_unlock",
+        "writer: synchronize_rcu returned, nobody reads config 1",
+        "config 1 freed",
+        "config 2 freed",
+        "call_rcu: a grace period later",
+        "rcu_barrier: all callbacks have run",
+        "config 3 freed",
+    ]];
+    rwlock = "../examples/rwlock.rs" prints [&[
+        "rwlock example init",
+        "read_lock: two readers at a time",
+        "write_trylock beside a reader: false",
+        "read_trylock beside a reader: true",
+        "read_trylock beside a writer: false",
+        "write_lock: the table is [\"eth0\", \"eth1\"]",
+        "write_lock_irqsave: the table is []",
+    ]];
+    rwsem = "../examples/rwsem.rs" prints [&[
+        "rwsem example init",
+        "down_read beside a reader: version 1",
+        "down_write_trylock beside a reader: false",
+        "down_write: version 2",
+        "down_read_trylock beside a writer: false",
+        "downgrade_write: version 2 for all",
+        "down_write_trylock: false",
+        "up_read; down_write_trylock: true",
+    ]];
+    semaphore = "../examples/semaphore.rs" prints [&[
+        "semaphore example init: 2 channels",
+        "down: the first channel",
+        "down_trylock: the second channel, true",
+        "down_trylock: a third one, false",
+        "down_timeout: none in 10 ms",
+        "down_interruptible: interrupted*",
+        "down: got a channel",
+        "up: Semaphore { count: 2, waiting: 0 }",
+    ]];
+    seqlock = "../examples/seqlock.rs" prints [&[
+        "seqlock: starting 1 writer and 2 readers",
+        "seqlock: writer done, Position { x: 0, y: 100000 }",
+        "seqlock: torn reads: 0",
+    ]];
+    shared_irq = "../examples/shared_irq.rs" prints [&[
+        "shared_irq example init",
+        "greedy: EBUSY: Device or resource busy",
+        "handlers: uart, button",
+        "the button is pressed",
+        "uart: IRQ_NONE",
+        "button: IRQ_HANDLED",
+        "the uart has data, and the line is still disabled",
+        "uart: IRQ_HANDLED",
+        "button: IRQ_NONE",
+        "button has left",
+        "uart: IRQ_HANDLED",
+        "shared_irq example exit",
+    ]];
+    softirq = "../examples/softirq.rs" prints [&[
+        "softirq example init",
+        "softirq TIMER",
+        "softirq BLOCK",
+        "softirq RCU: run 1",
+        "softirq RCU: run 25",
+        "ksoftirqd took over: yes",
+        "softirq example exit",
+    ]];
+    spin_lock = "../examples/spin_lock.rs" prints [&[
+        "spin lock example init",
+        "spin_lock_irqsave: 505",
+        "spin_lock_bh: 505",
+        "spin_trylock of a lock that is held: false",
+        "spin lock example exit",
+    ]];
+    tasklet = "../examples/tasklet.rs" prints [
+        &["tasklet example init", "Example tasklet init continues...", "tasklet example exit"],
+        &["Example tasklet starts", "Example tasklet ends"],
+    ];
+    threaded_irq = "../examples/threaded_irq.rs" prints [&[
+        "threaded_irq example init",
+        "top half: interrupt, in_hardirq 1",
+        "irq/button: button pressed 1",
+        "top half: interrupt, in_hardirq 1",
+        "irq/button: button pressed 2",
+        "top half: interrupt, in_hardirq 1",
+        "irq/button: button pressed 3",
+        "threaded_irq example exit",
+    ]];
+    timer = "../examples/timer.rs" prints [&[
+        "Timer module installing",
+        "Starting timer to fire in 200ms (*)",
+        "my_timer_callback called (*).",
+        "Timer module uninstalling",
+    ]];
+    wait_queue = "../examples/wait_queue.rs" prints [
+        &[
+            "Wait queue example",
+            "Going to sleep init",
+            "woken up by the work job",
             "wait_event_timeout: nothing in 10 ms",
-            "wait_event_interruptible: interrupted while waiting",
+            "wait_event_interruptible: interrupted*",
             "wake_up: 3 exclusive waiters, one event each",
-        ]
-    );
-}
-
-#[test]
-fn completion_prints_as_the_module() {
-    assert_eq!(
-        printed("completion"),
-        [
-            "completion example: init",
-            "wait_for_completion: waiting for initialization",
-            "wait_for_completion: initialization is done",
-            "complete before wait: the wait did not sleep",
-            "wait_for_completion_timeout: timed out",
-            "complete_all: three waiters went on, done = true",
-            "reinit_completion: done = false",
-        ]
-    );
-}
-
-#[test]
-fn work_queue_runs_its_two_items() {
-    assert_eq!(
-        printed("work_queue"),
-        [
+            "waitqueue example cleanup",
+        ],
+        &["Waitqueue module handler work_handler", "Wake up the sleeping module"],
+    ];
+    work_queue = "../examples/work_queue.rs" prints [
+        &[
             "init",
             "second queued again: false",
-            "my_work.x 1",
-            "my_work.x 2",
             "flushed",
             "third is pending: true",
-            "my_work.x 3",
-            "a closure on queue events",
             "exit",
-        ]
-    );
+        ],
+        &["my_work.x 1", "my_work.x 2", "my_work.x 3", "a closure on queue events"],
+    ];
+}
+
+const LOCK_ORDER: &[&str] = &[
+    "thread 1: ring, then stats",
+    "thread 2: stats, then ring",
+    "a mutex under a spin lock",
+    #[cfg(debug_assertions)]
+    "Order: possible circular locking dependency: *",
+    #[cfg(debug_assertions)]
+    "Sleep: sleeping lock or call at * under a spin lock (taken at *)",
+    #[cfg(debug_assertions)]
+    "2 reports, and nothing hung",
+    #[cfg(not(debug_assertions))]
+    "the checker is there in debug builds",
+];
+
+/// How an example ends.
+trait Outcome {
+    fn check(self);
+}
+
+impl Outcome for () {
+    fn check(self) {}
+}
+
+impl<E: Debug> Outcome for Result<(), E> {
+    fn check(self) {
+        self.unwrap();
+    }
+}
+
+/// The lines that `run` prints.
+fn printed<O: Outcome>(run: impl FnOnce(&Print) -> O + Send + 'static) -> Vec<String> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&lines);
+    let print: Print = Arc::new(move |line| list.lock().unwrap().push(line.to_owned()));
+    let (end, ended) = mpsc::channel();
+    thread::spawn(move || {
+        run(&print).check();
+        let _ = end.send(());
+    });
+    let ended = ended.recv_timeout(DEADLINE);
+    let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+    assert_eq!(ended, Ok(()), "it failed, or did not end; it printed {lines:#?}");
+    lines
+}
+
+/// Whether `line` is what `pattern` says.
+fn fits(line: &str, pattern: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else { return line == pattern };
+    let Some(line) = line.strip_prefix(begin) else { return false };
+    (0..=line.len()).any(|skipped| line.is_char_boundary(skipped) && fits(&line[skipped..], rest))
+}
+
+/// Checks that the lines are those of the threads.
+fn check(lines: &[String], threads: &[&[&str]]) {
+    let all = format!("it printed {lines:#?}");
+    let (first, last) = (threads[0][0], threads[0][threads[0].len() - 1]);
+    assert!(lines.first().is_some_and(|line| fits(line, first)), "begins with {first:?}: {all}");
+    assert!(lines.last().is_some_and(|line| fits(line, last)), "ends with {last:?}: {all}");
+    let any_time = |pattern: &&&str| pattern.starts_with('?');
+    let mut left: Vec<Vec<&str>> = threads
+        .iter()
+        .map(|lines| lines.iter().filter(|line| !any_time(line)).copied().rev().collect())
+        .collect();
+    let repeated: Vec<&str> = threads
+        .iter()
+        .flat_map(|lines| lines.iter().filter(any_time))
+        .map(|line| &line[1..])
+        .collect();
+    for pattern in &repeated {
+        assert!(lines.iter().any(|line| fits(line, pattern)), "no {pattern:?}: {all}");
+    }
+    for line in lines.iter().filter(|line| !repeated.iter().any(|pattern| fits(line, pattern))) {
+        let thread = left.iter_mut().find(|left| left.last().is_some_and(|next| fits(line, next)));
+        let Some(thread) = thread else { panic!("{line:?} is not next: {all}") };
+        thread.pop();
+    }
+    assert!(left.iter().all(Vec::is_empty), "not printed: {left:?}; {all}");
 }
 
 #[test]
-fn kthread_is_made_woken_parked_and_stopped() {
-    assert_eq!(
-        printed("kthread"),
-        [
-            "init",
-            "example_thread is created, and waits",
-            "example_thread: started",
-            "example_thread: parking",
-            "example_thread is parked",
-            "example_thread: unparked",
-            "example_thread: stopping",
-            "exit: the thread returned, rounds >= 6: true",
-        ]
-    );
+fn every_example_is_in_the_table() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let listed: BTreeSet<_> = FILES.iter().map(|path| path.replace("../examples/", "")).collect();
+    let there: BTreeSet<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".rs"))
+        .collect();
+    assert_eq!(there, listed);
 }
 
 #[test]
-fn rcu_keeps_what_is_read() {
-    assert_eq!(
-        printed("rcu"),
-        [
-            "reader: rcu_read_lock, sees config 1",
-            "writer: replaced it by config 2",
-            "reader: still sees config 1, rcu_read_unlock",
-            "writer: synchronize_rcu returned, nobody reads config 1",
-            "config 1 freed",
-            "config 2 freed",
-            "call_rcu: a grace period later",
-            "rcu_barrier: all callbacks have run",
-            "config 3 freed",
-        ]
-    );
+fn every_example_is_in_the_list_of_the_page() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/from-the-kernel.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let missing: Vec<_> = FILES
+        .iter()
+        .map(|path| path.replace("../examples/", ""))
+        .filter(|name| !page.contains(&format!("- `{name}`: ")))
+        .collect();
+    assert!(missing.is_empty(), "docs/from-the-kernel.md does not list {missing:?}");
 }
 
 #[test]
-fn seqlock_tears_no_read() {
-    let lines = printed("seqlock");
-    assert_eq!(lines.last().map(String::as_str), Some("seqlock: torn reads: 0"), "{lines:?}");
-}
-
-#[test]
-fn lock_order_finds_both_bugs() {
-    let lines = printed("lock_order");
-    let last = if cfg!(debug_assertions) {
-        "2 reports, and nothing hung"
-    } else {
-        "the checker is there in debug builds"
-    };
-    assert_eq!(lines.last().map(String::as_str), Some(last), "{lines:?}");
+fn the_lines_of_threads_may_come_between_each_other_and_no_further() {
+    let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let threads: &[&[&str]] = &[&["a", "?r", "z"], &["1", "2*"]];
+    check(&lines("a 1 r 2x r z"), threads);
+    for wrong in ["a 2 1 r z", "a 1 r z 2", "a 1 2 z", "a 1 r z", "a 1 r 2 2 z", "1 a r 2 z"] {
+        let lines = lines(wrong);
+        assert!(std::panic::catch_unwind(|| check(&lines, threads)).is_err(), "{wrong}");
+    }
 }

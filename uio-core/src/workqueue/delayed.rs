@@ -15,8 +15,8 @@ use std::time::Duration;
 use super::flags::Queued;
 use super::queue::{Queue, Workqueue};
 use super::state::Entry;
-use super::timer;
 use super::work::{At, Inner, Work, WorkItem};
+use super::{system, timer};
 use crate::time::{Jiffies, now_jiffies};
 
 /// The jiffy `expires` is over for `work`. Called by the timer's thread.
@@ -48,6 +48,7 @@ impl DelayedWork {
     /// An item that is neither queued nor on a timer.
     #[doc(alias = "INIT_DELAYED_WORK")]
     pub fn new(name: impl Into<String>, item: Arc<impl WorkItem + 'static>) -> Self {
+        system::prepare();
         Self { work: Work { inner: Inner::new(name.into(), item, Some(timer::insert())) } }
     }
 

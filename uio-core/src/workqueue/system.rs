@@ -1,7 +1,8 @@
 //! The queues that are always there, for items that need none of their own.
 //!
-//! Each is made when it is first used, which starts threads: reach for it once in `probe`, before a top half
-//! does.
+//! Each is made when it is first used, which starts threads and may sleep. The first of them, [`system`], is there
+//! once there is an item, so that a top half may be the first to call [`schedule_work`]; for one of the others,
+//! reach for it once in `probe`, before a top half does.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,7 +12,10 @@ use super::flags::{Queued, WqFlags};
 use super::pools::Pools;
 use super::queue::Workqueue;
 use super::work::Work;
-use crate::sync::context::might_sleep;
+use crate::sync::context::{Level, current_level, might_sleep};
+
+const EVENTS: &str = "events";
+static SYSTEM: OnceLock<Workqueue> = OnceLock::new();
 
 fn made(cell: &'static OnceLock<Workqueue>, name: &str, flags: WqFlags) -> &'static Workqueue {
     cell.get_or_init(|| {
@@ -29,8 +33,19 @@ fn made(cell: &'static OnceLock<Workqueue>, name: &str, flags: WqFlags) -> &'sta
 #[doc(alias = "system_wq")]
 #[doc(alias = "system_percpu_wq")]
 pub fn system() -> &'static Workqueue {
-    static QUEUE: OnceLock<Workqueue> = OnceLock::new();
-    made(&QUEUE, "events", WqFlags::empty())
+    made(&SYSTEM, EVENTS, WqFlags::empty())
+}
+
+/// Makes the [`system`] queue if it is not there and the caller may sleep. If it cannot be made, whoever needs it
+/// is told.
+pub(super) fn prepare() {
+    if SYSTEM.get().is_none()
+        && current_level() == Level::Task
+        && let Ok(queue) = Workqueue::builder(EVENTS).build()
+    {
+        // Another may have been faster; then this one ends unused.
+        let _ = SYSTEM.set(queue);
+    }
 }
 
 /// As [`system`], with high priority.
@@ -62,7 +77,7 @@ pub fn system_freezable() -> &'static Workqueue {
     made(&QUEUE, "events_freezable", WqFlags::FREEZABLE)
 }
 
-/// Queues `work` on the [`system`] queue.
+/// Queues `work` on the [`system`] queue. May be called anywhere.
 pub fn schedule_work(work: &Work) -> Queued {
     system().enqueue(work)
 }

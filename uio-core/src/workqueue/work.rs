@@ -19,7 +19,7 @@ use super::list::{Links, On};
 use super::pool::Kick;
 use super::queue::Queue;
 use super::state::{Entry, State};
-use super::{timer, worker};
+use super::{system, timer, worker};
 use crate::sync::WaitQueue;
 use crate::sync::context::might_sleep;
 use crate::time::Jiffies;
@@ -87,6 +87,7 @@ impl Work {
     /// An item that is not queued.
     #[doc(alias = "INIT_WORK")]
     pub fn new(name: impl Into<String>, item: Arc<impl WorkItem + 'static>) -> Self {
+        system::prepare();
         Self { inner: Inner::new(name.into(), item, None) }
     }
 

@@ -338,3 +338,14 @@ fn a_panic_in_a_work_item_is_reported_with_its_name_and_hurts_no_other() {
     assert!(queue.enqueue(&bad).is_new());
     assert!(bad.flush() || !bad.is_pending());
 }
+
+#[test]
+fn schedule_work_may_be_called_in_a_top_half_also_as_the_first_of_all() {
+    let (work, count) = counting();
+    {
+        let _irq = crate::sync::context::enter(crate::sync::context::Level::HardIrq);
+        assert_eq!(schedule_work(&work), Queued::New);
+    }
+    work.flush();
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
