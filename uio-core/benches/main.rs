@@ -4,6 +4,8 @@
 //! Without `--bench`, which cargo passes to benchmarks alone, and with `--quick`, it does one short round.
 #![deny(unsafe_code)]
 
+mod eventfd;
+mod peers;
 mod ring;
 mod support;
 mod wait_queue;
@@ -18,7 +20,8 @@ use support::Bench;
 type Entry = (&'static str, &'static str, fn(Bench));
 
 /// The benchmarks, in the order of the table.
-const ALL: [Entry; 3] = [
+const ALL: [Entry; 4] = [
+    ("eventfd", "Interrupts", eventfd::run),
     ("work", "Work queues", work::run),
     ("ring", "Ring", ring::run),
     ("wait_queue", "Wait queues and completions", wait_queue::run),
