@@ -98,8 +98,7 @@ impl Ours {
         let device = source.trigger().expect("there are descriptors");
         let line = IrqLine::new("bench", Box::new(source), &dispatcher);
         let handler = Arc::new(Count(AtomicU64::new(0)));
-        let registration =
-            Registration::request(&line, Flags::empty(), "bench", handler.clone());
+        let registration = Registration::request(&line, Flags::empty(), "bench", handler.clone());
         let _registration = registration.expect("the line is free");
         Self { device, handler, _registration, _dispatcher: dispatcher }
     }

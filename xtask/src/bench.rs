@@ -41,10 +41,7 @@ pub(crate) fn main(args: &[String]) -> Result<u8> {
         request.names.iter().find(|name| !all.iter().any(|(known, _)| known == *name))
     {
         let known: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
-        return Err(usage(format!(
-            "no benchmark '{unknown}': there are {}",
-            known.join(", ")
-        )));
+        return Err(usage(format!("no benchmark '{unknown}': there are {}", known.join(", "))));
     }
     if request.quick {
         smoke(&request.names)?;

@@ -73,7 +73,9 @@ fn dispatch(args: &[String]) -> Result<u8> {
         "vm" => vm::main(rest),
         "test" => test::main(rest),
         "bench" => bench::main(rest),
-        other => Err(failure::usage(format!("no command '{other}': there are setup, vm, test and bench"))),
+        other => Err(failure::usage(format!(
+            "no command '{other}': there are setup, vm, test and bench"
+        ))),
     }
 }
 

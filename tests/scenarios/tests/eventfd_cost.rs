@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use scenarios::trace::Trace;
 use scenarios::wait;
-use uio_core::irq::{
-    Dispatcher, EventFdSource, Flags, Handler, IrqLine, IrqReturn, Registration,
-};
+use uio_core::irq::{Dispatcher, EventFdSource, Flags, Handler, IrqLine, IrqReturn, Registration};
 use uio_core::softirq::{Softirqs, Tasklet};
 
 const INTERRUPTS: u64 = 200;

@@ -17,7 +17,9 @@ pub(crate) struct EpollLoop(Loop);
 
 /// Ends the program: without the peer there is nothing to compare.
 fn fail(why: impl Display) -> ! {
-    eprintln!("claims: the peer in C cannot be made: {why}; a C compiler is needed (apt-get install gcc)");
+    eprintln!(
+        "claims: the peer in C cannot be made: {why}; a C compiler is needed (apt-get install gcc)"
+    );
     exit(1)
 }
 

@@ -45,7 +45,8 @@ impl EventFdSource {
     ///
     /// `EMFILE` if the process has no descriptors left.
     pub fn trigger(&self) -> Result<OwnedFd> {
-        let failed = |error| Error::from_io(&error, "cannot duplicate", "an eventfd for interrupts");
+        let failed =
+            |error| Error::from_io(&error, "cannot duplicate", "an eventfd for interrupts");
         self.fd.as_fd().try_clone_to_owned().map_err(failed)
     }
 }

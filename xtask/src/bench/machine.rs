@@ -58,7 +58,8 @@ impl Machine {
 fn processor() -> Result<String> {
     let path = Path::new("/proc/cpuinfo");
     let text = fs::read_to_string(path).on("read", path)?;
-    let named = |line: &str| line.strip_prefix("model name")?.split_once(": ").map(|(_, n)| n.into());
+    let named =
+        |line: &str| line.strip_prefix("model name")?.split_once(": ").map(|(_, n)| n.into());
     let name: String = text.lines().find_map(named).unwrap_or_else(|| "unknown".to_owned());
     let count = available_parallelism().map_or(1, usize::from);
     let virtual_one = if text.contains(" hypervisor") { ", virtual" } else { "" };
