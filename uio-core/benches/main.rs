@@ -4,8 +4,17 @@
 //! Without `--bench`, which cargo passes to benchmarks alone, and with `--quick`, it does one short round.
 #![deny(unsafe_code)]
 
+mod bottom_half;
+mod eventfd;
+mod hrtimers;
+mod locks;
+mod napi;
+mod peers;
+mod readers;
 mod ring;
+mod small;
 mod support;
+mod timers;
 mod wait_queue;
 mod work;
 
@@ -18,10 +27,18 @@ use support::Bench;
 type Entry = (&'static str, &'static str, fn(Bench));
 
 /// The benchmarks, in the order of the table.
-const ALL: [Entry; 3] = [
+const ALL: [Entry; 11] = [
+    ("eventfd", "Interrupts: from the eventfd to the handler", eventfd::run),
+    ("bottom_half", "Softirqs and tasklets", bottom_half::run),
+    ("napi", "Adaptive polling", napi::run),
     ("work", "Work queues", work::run),
-    ("ring", "Ring", ring::run),
+    ("timers", "Timers", timers::run),
+    ("hrtimers", "High-resolution timers", hrtimers::run),
     ("wait_queue", "Wait queues and completions", wait_queue::run),
+    ("ring", "Ring", ring::run),
+    ("locks", "Locks", locks::run),
+    ("readers", "RCU and sequence locks", readers::run),
+    ("small", "Clocks, bits, holding delivery, threads", small::run),
 ];
 
 fn main() -> ExitCode {

@@ -16,7 +16,7 @@ const COMPLETION: Claim =
 
 pub(crate) fn run(bench: Bench) {
     let (turns, cpus) = (bench.ops(10_000), two_cpus());
-    let mut on = |claim, other| {
+    let on = |claim, other| {
         let (queue, futex) =
             (|| ping_pong::<Queue>(turns, other), || ping_pong::<Futex>(turns, other));
         bench.compare(claim, queue, futex);

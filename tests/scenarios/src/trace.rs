@@ -16,6 +16,7 @@ use crate::{process, wait};
 pub struct Trace {
     strace: Child,
     calls: PathBuf,
+    _dir: tempfile::TempDir,
 }
 
 /// How often each call was made. A wait that was cut short by the tracer itself is left out.
@@ -28,15 +29,28 @@ impl Trace {
     ///
     /// If there is none, or strace may not trace it.
     pub fn of(daemon: &Daemon, name: &str) -> Self {
+        Self::start(daemon.pid(), name)
+    }
+
+    /// Traces the thread of this process that is called `name`.
+    ///
+    /// # Panics
+    ///
+    /// As [`of`](Self::of).
+    pub fn of_own(name: &str) -> Self {
+        Self::start(i32::try_from(std::process::id()).expect("a process number"), name)
+    }
+
+    fn start(pid: i32, name: &str) -> Self {
         // A thread gives itself its name when it begins to run.
         let tid = wait::until_some(name, || {
-            let threads = process::threads(daemon.pid());
+            let threads = process::threads(pid);
             threads.iter().find(|thread| thread.name == name).map(|thread| thread.tid)
         });
-        let calls = daemon.home().path().join("calls");
+        let dir = tempfile::tempdir().expect("the temporary directory takes files");
+        let (calls, said) = (dir.path().join("calls"), dir.path().join("strace.err"));
         let mut command = Command::new("strace");
         command.args(["-p", &tid.to_string(), "-e", "signal=none", "-o"]).arg(&calls);
-        let said = daemon.home().path().join("strace.err");
         let err = fs::File::create(&said).expect("the directory is ours");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(err);
         let mut strace = command.spawn().expect("strace is installed: `cargo xtask setup --host`");
@@ -45,7 +59,7 @@ impl Trace {
             assert!(strace.try_wait().expect("our child").is_none(), "strace ended: {said}");
             said.contains("attached")
         });
-        Self { strace, calls }
+        Self { strace, calls, _dir: dir }
     }
 
     /// Ends the tracing.

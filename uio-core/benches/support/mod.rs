@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-pub(crate) use self::processor::{Cpus, cpu_time, pinned, thread_cpu_time, two_cpus};
+pub(crate) use self::processor::{cpu_time, pinned, thread_cpu_time, two_cpus};
 
 /// Rounds that count.
 const ROUNDS: usize = 21;

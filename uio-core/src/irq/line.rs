@@ -35,6 +35,11 @@ pub trait LineSource: Send + Sync {
     /// Whether the source masks itself when it fires, so that every round must end with an unmask.
     fn masks_itself(&self) -> bool;
 
+    /// Called before the line is watched, at its first request: what was signalled while it had no handler is not
+    /// an interrupt. A source whose [`take`](Self::take) reads the count, and which is masked until then, has
+    /// nothing to forget. At most one system call.
+    fn forget_past(&self) {}
+
     /// Whether a handler has to sleep to reach the device, which is behind a slow bus: then
     /// [`request_any_context_irq`](super::request_any_context_irq) runs it in a thread. The kernel's
     /// `irq_set_nested_thread`.

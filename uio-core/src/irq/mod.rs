@@ -22,7 +22,8 @@
 //!       └────────────────────────── after-hooks (bottom halves) ◀────────────────┘
 //! ```
 //!
-//! A UIO interrupt costs three system calls: wait, read, unmask. A handler that masks the line
+//! A UIO interrupt costs three system calls: wait, read, unmask; one that comes by an eventfd of its own, as VFIO's
+//! do ([`EventFdSource`]), costs the wait alone. A handler that masks the line
 //! ([`IrqLine::mask`], free of cost) moves the unmasking to its bottom half ([`IrqLine::unmask`]).
 //!
 //! # Contexts
@@ -39,6 +40,7 @@ mod action;
 mod affinity;
 mod any_context;
 mod dispatch;
+mod eventfd;
 mod flow;
 mod handler;
 pub(crate) mod hold;
@@ -58,6 +60,7 @@ pub use affinity::{HardwareIrq, ProcIrq};
 pub use any_context::{AnyContextRegistration, request_any_context_irq};
 pub(crate) use dispatch::Shared;
 pub use dispatch::{AfterHook, Dispatcher};
+pub use eventfd::EventFdSource;
 pub use handler::{Flags, Handler, IrqReturn, ThreadedHandler, ThreadedIrqReturn};
 pub use hold::{DeliveryHeldGuard, hold_delivery};
 pub use line::{IrqLine, LineSource};

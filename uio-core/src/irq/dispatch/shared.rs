@@ -84,6 +84,7 @@ impl Shared {
         let token = Token(self.next_token.fetch_add(1, Ordering::Relaxed));
         // The line first: an event may come before `register` returns.
         self.lines.update(|lines| lines.push((token, Arc::clone(line))));
+        line.source.forget_past();
         let fd = line.source.fd().as_raw_fd();
         self.registry.register(&mut SourceFd(&fd), token, Interest::READABLE).map_err(|error| {
             self.lines.update(|lines| lines.retain(|(_, watched)| !Arc::ptr_eq(watched, line)));
