@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 const SMALLEST_BUFFER: usize = 8192;
 
 /// How long the kernel may take to begin: it sends the first request by itself, at once.
-const START_DEADLINE: Duration = Duration::from_secs(2);
+const START_DEADLINE: Duration = Duration::from_secs(10);
 
 /// See the [module](self).
 #[derive(Debug)]

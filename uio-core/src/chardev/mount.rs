@@ -50,8 +50,9 @@ use crate::error::{Error, Result};
 /// The file system type of our mounts, as the mount table shows it.
 pub(super) const TYPE: &str = "fuse.uiod";
 
-/// How long a server may take to say that it lives.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a server may take to say that it lives. Who gets no answer is told to kill it: a machine that is busy for
+/// a few seconds must not look like that.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A mounted node. Dropping it takes it away.
 // The order of the fields is the order in which they go.
