@@ -247,16 +247,17 @@ examples! {
         ],
         &["Waitqueue module handler work_handler", "Wake up the sleeping module"],
     ];
-    work_queue = "../examples/work_queue.rs" prints [
-        &[
-            "init",
-            "second queued again: false",
-            "flushed",
-            "third is pending: true",
-            "exit",
-        ],
-        &["my_work.x 1", "my_work.x 2", "my_work.x 3", "a closure on queue events"],
-    ];
+    work_queue = "../examples/work_queue.rs" prints [&[
+        "init",
+        "second queued again: false",
+        "my_work.x 1",
+        "my_work.x 2",
+        "flushed",
+        "third is pending: true",
+        "my_work.x 3",
+        "a closure on queue events",
+        "exit",
+    ]];
 }
 
 const LOCK_ORDER: &[&str] = &[
