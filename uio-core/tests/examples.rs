@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use uio_core::sync::lockdep;
+
 /// How long an example may take. They take a second at most.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -302,6 +304,10 @@ fn printed<O: Outcome>(run: impl FnOnce(&Print) -> O + Send + 'static) -> Vec<St
     let ended = ended.recv_timeout(DEADLINE);
     let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
     assert_eq!(ended, Ok(()), "it failed, or did not end; it printed {lines:#?}");
+    let mut reports = lockdep::reports();
+    // That one is there to be reported.
+    reports.retain(|report| !report.places().iter().any(|at| at.file().ends_with("lock_order.rs")));
+    assert!(reports.is_empty(), "the lock checker: {reports:#?}");
     lines
 }
 
