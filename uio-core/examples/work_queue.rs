@@ -14,7 +14,7 @@ use uio_core::workqueue::{self, DelayedWork, Queued, Work, WorkItem, Workqueue};
 mod support;
 use support::{Print, terminal};
 
-/// One piece of work: a number to print, and the device that it waits for.
+/// One piece of work: a number to print when its device is ready.
 struct MyWork {
     x: u32,
     device: Arc<Completion>,
@@ -23,9 +23,9 @@ struct MyWork {
 
 impl WorkItem for MyWork {
     fn run(self: Arc<Self>) {
-        (self.pr_info)(&format!("my_work.x {}", self.x));
         // An item may sleep; meanwhile another worker runs what waits.
         self.device.wait();
+        (self.pr_info)(&format!("my_work.x {}", self.x));
     }
 }
 
@@ -38,9 +38,8 @@ pub(crate) fn run(pr_info: &Print) -> Result<()> {
     pr_info("init");
     let queue = Workqueue::ordered("my_queue")?;
     let device = Arc::new(Completion::new());
-    let my_work = |x| MyWork { x, device: Arc::clone(&device), pr_info: pr_info.clone() };
-    let (first, second) = (my_work(1), my_work(2));
-    let works = [Work::new("first", Arc::new(first)), Work::new("second", Arc::new(second))];
+    let my_work = |x| Arc::new(MyWork { x, device: Arc::clone(&device), pr_info: pr_info.clone() });
+    let works = [Work::new("first", my_work(1)), Work::new("second", my_work(2))];
     for work in &works {
         queue.enqueue(work);
     }
@@ -51,10 +50,10 @@ pub(crate) fn run(pr_info: &Print) -> Result<()> {
     queue.flush();
     pr_info("flushed");
 
-    let delayed = DelayedWork::new("third", Arc::new(my_work(3)));
-    workqueue::schedule_delayed_work(&delayed, Duration::from_secs(5));
+    let delayed = DelayedWork::new("third", my_work(3));
+    workqueue::schedule_delayed_work(&delayed, Duration::from_secs(3600));
     pr_info(&format!("third is pending: {}", delayed.is_pending()));
-    // It does not wait for the time: what is on its timer runs now.
+    // It runs now, and the hour is not waited for.
     delayed.flush();
 
     let shared = workqueue::system();

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use uio_core::sync::lockdep;
+
 /// How long an example may take. They take a second at most.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -247,16 +249,17 @@ examples! {
         ],
         &["Waitqueue module handler work_handler", "Wake up the sleeping module"],
     ];
-    work_queue = "../examples/work_queue.rs" prints [
-        &[
-            "init",
-            "second queued again: false",
-            "flushed",
-            "third is pending: true",
-            "exit",
-        ],
-        &["my_work.x 1", "my_work.x 2", "my_work.x 3", "a closure on queue events"],
-    ];
+    work_queue = "../examples/work_queue.rs" prints [&[
+        "init",
+        "second queued again: false",
+        "my_work.x 1",
+        "my_work.x 2",
+        "flushed",
+        "third is pending: true",
+        "my_work.x 3",
+        "a closure on queue events",
+        "exit",
+    ]];
 }
 
 const LOCK_ORDER: &[&str] = &[
@@ -301,6 +304,10 @@ fn printed<O: Outcome>(run: impl FnOnce(&Print) -> O + Send + 'static) -> Vec<St
     let ended = ended.recv_timeout(DEADLINE);
     let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
     assert_eq!(ended, Ok(()), "it failed, or did not end; it printed {lines:#?}");
+    let mut reports = lockdep::reports();
+    // That one is there to be reported.
+    reports.retain(|report| !report.places().iter().any(|at| at.file().ends_with("lock_order.rs")));
+    assert!(reports.is_empty(), "the lock checker: {reports:#?}");
     lines
 }
 

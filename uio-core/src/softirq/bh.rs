@@ -14,8 +14,7 @@
 //!
 //! `local_bh_disable` is about the processor that the caller runs on. Here that is the dispatcher that the
 //! caller belongs to (its own thread, its `ksoftirqd`); a thread that belongs to none disables the softirqs of
-//! all dispatchers. Timers, which run beside softirqs and not as one of them, are not kept away: the lock is
-//! what keeps them out.
+//! all dispatchers.
 //!
 //! Mirrors `include/linux/bottom_half.h`, `include/linux/spinlock.h`.
 
