@@ -68,10 +68,10 @@ impl HardwareIrq {
     /// # Errors
     ///
     /// - `ENOENT` if there is no such interrupt;
-    /// - `EACCES` or `EPERM` if the caller is not root;
-    /// - `EINVAL` if none of `cpus` is online;
-    /// - `EIO` if the kernel does not let this interrupt be moved: it belongs to one processor, or the kernel
-    ///   places it itself.
+    /// - `EACCES` if the caller is not root;
+    /// - `EINVAL` if none of `cpus` is online, `ERANGE` if the machine has no processor of such a number;
+    /// - `EIO`, or `EPERM` from newer kernels, if the kernel does not let this interrupt be moved: it belongs to
+    ///   one processor, or the kernel places it itself.
     #[doc(alias = "irq_set_affinity")]
     pub fn set_affinity(&self, cpus: &[usize]) -> Result<()> {
         let list = cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
@@ -94,11 +94,12 @@ impl HardwareIrq {
             Errno::ENOENT => explained
                 .with_cause("there is no such interrupt")
                 .with_hint("look for its number in /proc/interrupts"),
-            Errno::EACCES | Errno::EPERM => explained.with_hint("run as root"),
-            Errno::EINVAL | Errno::EOVERFLOW => explained
+            Errno::EACCES => explained.with_hint("run as root"),
+            Errno::EINVAL | Errno::EOVERFLOW | Errno::ERANGE => explained
                 .with_cause("none of them is online")
                 .with_hint("see /sys/devices/system/cpu/online"),
-            Errno::EIO => explained
+            // To the write: who may not open the file hears of `EACCES`.
+            Errno::EIO | Errno::EPERM => explained
                 .with_cause("the kernel does not let it be moved")
                 .with_hint("it belongs to one processor, or the kernel places it itself (managed)"),
             _ => explained,
@@ -176,7 +177,9 @@ mod tests {
         let refused =
             |errno: i32| irq.explain(&io::Error::from_raw_os_error(errno), "1").to_string();
         assert!(refused(libc::EIO).contains("does not let it be moved"));
+        assert!(refused(libc::EPERM).contains("does not let it be moved"));
         assert!(refused(libc::EINVAL).contains("none of them is online"));
+        assert!(refused(libc::ERANGE).contains("none of them is online"));
         assert!(refused(libc::EACCES).contains("run as root"));
         assert!(irq.set_affinity(&[]).unwrap_err().to_string().contains("to no processor"));
     }

@@ -1,5 +1,7 @@
 //! A test per rule of `kernel/softirq.c`.
 
+mod dispatchers;
+mod ksoftirqd;
 mod locking;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -164,157 +166,6 @@ fn endless(softirqs: &Arc<Softirqs>) -> Endless {
 }
 
 #[test]
-fn after_ten_rounds_ksoftirqd_takes_over_and_hands_back_when_nothing_is_pending() {
-    let (dispatcher, softirqs) = bench();
-    let daemon = format!("ksoftirqd/{}", dispatcher.number());
-    let Endless { stop, threads } = endless(&softirqs);
-    softirqs.raise(Vector::Block);
-    wait_until("the hand-over", || threads.lock().unwrap().contains(&daemon));
-    {
-        let threads = threads.lock().unwrap();
-        let on_dispatcher = threads.iter().take_while(|name| **name == "irq/test").count();
-        // Fewer where 2 ms are over before.
-        assert!((1..=10).contains(&on_dispatcher), "{on_dispatcher} rounds");
-        assert!(threads.iter().skip(on_dispatcher).all(|name| *name == daemon));
-    }
-    stop.store(true, Ordering::SeqCst);
-    wait_until("the hand-back", || !softirqs.engine.gate.is_handed_over());
-    threads.lock().unwrap().clear();
-    softirqs.raise(Vector::Block);
-    wait_until("a run", || threads.lock().unwrap().len() == 1);
-    assert_eq!(*threads.lock().unwrap(), ["irq/test"]);
-    let stats = softirqs.stats();
-    assert!(stats.handed_over == 1 && stats.daemon_turns > 0, "{stats:?}");
-}
-
-#[test]
-fn after_two_milliseconds_ksoftirqd_takes_over() {
-    let (_dispatcher, softirqs) = bench();
-    let weak = Arc::downgrade(&softirqs);
-    let (runs, counter) = count();
-    softirqs
-        .open(Vector::Block, move || {
-            let start = Instant::now();
-            while start.elapsed() < Duration::from_millis(3) {
-                std::hint::spin_loop();
-            }
-            if counter.fetch_add(1, Ordering::SeqCst) < 4 {
-                weak.upgrade().unwrap().raise(Vector::Block);
-            }
-        })
-        .unwrap();
-    softirqs.raise(Vector::Block);
-    wait_until("five runs", || runs.load(Ordering::SeqCst) == 5);
-    assert_eq!(softirqs.stats().handed_over, 1, "before the tenth round");
-}
-
-#[test]
-fn while_ksoftirqd_runs_the_dispatcher_serves_its_lines_and_leaves_softirqs_to_it() {
-    struct Count(AtomicU64);
-    impl crate::irq::AfterHook for Count {
-        fn run(&self) -> bool {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            false
-        }
-    }
-    let (dispatcher, softirqs) = bench();
-    let turns = Arc::new(Count(AtomicU64::new(0)));
-    let hook: Arc<dyn crate::irq::AfterHook> = turns.clone();
-    dispatcher.add_after_hook(&hook);
-    let Endless { stop, threads } = endless(&softirqs);
-    softirqs.raise(Vector::Block);
-    wait_until("the hand-over", || softirqs.engine.gate.is_handed_over());
-    let before = turns.0.load(Ordering::SeqCst);
-    thread::sleep(Duration::from_millis(10));
-    assert!(turns.0.load(Ordering::SeqCst) <= before + 1, "nothing keeps the dispatcher busy");
-    threads.lock().unwrap().clear();
-    dispatcher.shared().kick();
-    wait_until("a turn", || turns.0.load(Ordering::SeqCst) > before);
-    wait_until("runs", || threads.lock().unwrap().len() > 10);
-    assert!(threads.lock().unwrap().iter().all(|name| name.starts_with("ksoftirqd/")));
-    stop.store(true, Ordering::SeqCst);
-}
-
-#[test]
-fn a_tasklet_never_runs_beside_itself_between_dispatcher_and_ksoftirqd() {
-    let (dispatcher, softirqs) = bench();
-    let Endless { stop, .. } = endless(&softirqs);
-    let (inside, beside) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
-    let (runs, counter) = count();
-    let seen = Arc::clone(&beside);
-    let tasklet = Tasklet::new(&softirqs, "test", move || {
-        if inside.swap(true, Ordering::SeqCst) {
-            seen.store(true, Ordering::SeqCst);
-        }
-        thread::yield_now();
-        counter.fetch_add(1, Ordering::SeqCst);
-        inside.store(false, Ordering::SeqCst);
-    })
-    .unwrap();
-    // The endless vector comes and goes, so that the softirqs move between the two threads.
-    for round in 1..=20 {
-        stop.store(false, Ordering::SeqCst);
-        softirqs.raise(Vector::Block);
-        wait_until("the hand-over", || softirqs.stats().handed_over == round);
-        for _ in 0..20 {
-            tasklet.schedule();
-            dispatcher.shared().kick();
-            thread::yield_now();
-        }
-        stop.store(true, Ordering::SeqCst);
-        tasklet.schedule();
-        wait_until("the hand-back", || !softirqs.engine.gate.is_handed_over());
-        tasklet.schedule();
-    }
-    tasklet.kill();
-    assert!(!beside.load(Ordering::SeqCst));
-    assert!(runs.load(Ordering::SeqCst) > 0, "kill waits for what is scheduled");
-}
-
-#[test]
-fn the_same_vector_runs_on_several_dispatchers_at_once() {
-    let (first, second) = (bench(), bench());
-    let (meet, inside) = (Arc::new(std::sync::Barrier::new(2)), count());
-    for (_, softirqs) in [&first, &second] {
-        let (meet, counter) = (Arc::clone(&meet), Arc::clone(&inside.1));
-        softirqs
-            .open(Vector::NetTx, move || {
-                // Passed only by two at a time.
-                meet.wait();
-                counter.fetch_add(1, Ordering::SeqCst);
-            })
-            .unwrap();
-        softirqs.raise(Vector::NetTx);
-    }
-    wait_until("both", || inside.0.load(Ordering::SeqCst) == 2);
-    for (dispatcher, softirqs) in [&first, &second] {
-        wait_until("the count", || softirqs.stats().vector(Vector::NetTx).runs == 1);
-        assert_eq!(softirqs.stats().dispatcher, dispatcher.number());
-    }
-}
-
-#[test]
-fn a_softirq_is_in_softirq_and_not_in_hardirq_on_ksoftirqd_too() {
-    let (_dispatcher, softirqs) = bench();
-    let wrong = Arc::new(AtomicBool::new(false));
-    let (seen, weak) = (Arc::clone(&wrong), Arc::downgrade(&softirqs));
-    let (runs, counter) = count();
-    softirqs
-        .open(Vector::Timer, move || {
-            if !in_softirq() || in_hardirq() {
-                seen.store(true, Ordering::SeqCst);
-            }
-            if counter.fetch_add(1, Ordering::SeqCst) < 50 {
-                weak.upgrade().unwrap().raise(Vector::Timer);
-            }
-        })
-        .unwrap();
-    softirqs.raise(Vector::Timer);
-    wait_until("51 runs", || runs.load(Ordering::SeqCst) == 51);
-    assert!(!wrong.load(Ordering::SeqCst));
-}
-
-#[test]
 fn a_vector_is_opened_once_and_those_of_tasklets_never() {
     let (_dispatcher, softirqs) = bench();
     softirqs.open(Vector::Timer, || ()).unwrap();
@@ -446,28 +297,6 @@ fn spin_lock_bh_keeps_the_softirq_out() {
 }
 
 #[test]
-fn a_tasklet_scheduled_by_another_dispatchers_softirq_runs_with_its_own() {
-    let (own, other) = (bench(), bench());
-    let (seen, threads) = mpsc::channel();
-    let tasklet = Tasklet::new(&own.1, "test", move || {
-        let _ = seen.send(thread::current().id());
-    })
-    .unwrap();
-    let scheduling = tasklet.clone();
-    other
-        .1
-        .open(Vector::Timer, move || {
-            scheduling.schedule();
-        })
-        .unwrap();
-    other.1.raise(Vector::Timer);
-    let ran_on = threads.recv_timeout(DEADLINE).unwrap();
-    tasklet.schedule();
-    assert_eq!(threads.recv_timeout(DEADLINE).unwrap(), ran_on, "wherever it is scheduled from");
-    assert_eq!(other.1.stats().vector(Vector::Tasklet).runs, 0);
-}
-
-#[test]
 fn kill_of_a_tasklet_that_reschedules_itself_ends_after_two_runs_at_most() {
     let (_dispatcher, softirqs) = bench();
     let own: Arc<Mutex<Option<Tasklet>>> = Arc::new(Mutex::new(None));
@@ -491,59 +320,6 @@ fn kill_of_a_tasklet_that_reschedules_itself_ends_after_two_runs_at_most() {
     thread::sleep(Duration::from_millis(5));
     assert_eq!(runs.load(Ordering::SeqCst), after, "it has ended");
     own.lock().unwrap().take();
-}
-
-#[test]
-#[cfg(debug_assertions)]
-fn killing_a_tasklet_in_a_softirq_of_another_dispatcher_is_caught() {
-    let (own, other) = (bench(), bench());
-    let tasklet = Tasklet::new(&own.1, "test", || ()).unwrap();
-    let killed = tasklet.clone();
-    let (said, caught) = mpsc::channel();
-    other
-        .1
-        .open(Vector::Timer, move || {
-            let kill = std::panic::AssertUnwindSafe(|| killed.kill());
-            let _ = said.send(std::panic::catch_unwind(kill).is_err());
-        })
-        .unwrap();
-    other.1.raise(Vector::Timer);
-    assert!(caught.recv_timeout(DEADLINE).unwrap());
-}
-
-#[test]
-fn the_dispatcher_may_end_while_ksoftirqd_runs() {
-    let (dispatcher, softirqs) = bench();
-    let Endless { stop: _, threads } = endless(&softirqs);
-    softirqs.raise(Vector::Block);
-    wait_until("the hand-over", || softirqs.engine.gate.is_handed_over());
-    drop(dispatcher);
-    wait_until("the hand-back", || !softirqs.engine.gate.is_handed_over());
-    let runs = threads.lock().unwrap().len();
-    thread::sleep(Duration::from_millis(2));
-    assert_eq!(threads.lock().unwrap().len(), runs, "it has ended");
-}
-
-#[test]
-fn a_vector_raised_on_one_dispatcher_is_pending_on_no_other() {
-    let (first, second) = (bench(), bench());
-    let (runs, counter) = count();
-    for (_, softirqs) in [&first, &second] {
-        let counter = Arc::clone(&counter);
-        let count = move || {
-            counter.fetch_add(1, Ordering::SeqCst);
-        };
-        softirqs.open(Vector::NetTx, count).unwrap();
-    }
-    let held = [first.1.bh_disable(), second.1.bh_disable()];
-    first.1.raise(Vector::NetTx);
-    let pending = |softirqs: &Softirqs| softirqs.stats().vector(Vector::NetTx).is_pending;
-    assert!(pending(&first.1) && !pending(&second.1));
-    drop(held);
-    wait_until("the run", || first.1.stats().vector(Vector::NetTx).runs == 1);
-    drop(second.1.bh_disable());
-    assert_eq!(runs.load(Ordering::SeqCst), 1);
-    assert_eq!(second.1.stats().vector(Vector::NetTx).runs, 0);
 }
 
 #[test]

@@ -5,13 +5,15 @@
 //!
 //! # Why it does not sleep over anything
 //!
-//! It clears `active` and then looks at every pool once more, under its lock. An item that was queued before
-//! that look is seen by it; whoever queues one later finds `active` clear and wakes it.
+//! It says that it is asleep and then looks at every pool once more, under its lock. An item that was queued
+//! before that look is seen by it; whoever queues one later finds it asleep and wakes it. The loom model of
+//! `doze` holds this.
 //!
 //! Mirrors `pool_mayday_timeout` and, for `CPU_INTENSIVE_THRESHOLD`, `wq_worker_tick` of
 //! `kernel/workqueue.c`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod doze;
+
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -24,6 +26,7 @@ use super::work::At;
 use super::worker::Worker;
 use crate::kthread;
 use crate::sys::sched;
+use doze::Doze;
 
 /// How long items wait for a worker before rescuers are called: `MAYDAY_INITIAL_TIMEOUT`.
 pub(super) const MAYDAY_INITIAL: Duration = Duration::from_millis(10);
@@ -35,7 +38,7 @@ const TICK: Duration = Duration::from_millis(4);
 const LINGER: Duration = Duration::from_secs(1);
 
 pub(super) struct Watch {
-    active: AtomicBool,
+    doze: Doze,
     thread: OnceLock<Thread>,
 }
 
@@ -49,13 +52,12 @@ struct Suspect {
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self { active: AtomicBool::new(false), thread: OnceLock::new() }
+        Self { doze: Doze::new(), thread: OnceLock::new() }
     }
 
     /// There is something to look at. May be called anywhere; mostly it is a load.
     pub(super) fn arm(&self) {
-        if !self.active.load(Ordering::SeqCst)
-            && !self.active.swap(true, Ordering::SeqCst)
+        if self.doze.rouse()
             && let Some(thread) = self.thread.get()
         {
             thread.unpark();
@@ -64,7 +66,7 @@ impl Watch {
 
     #[cfg(test)]
     pub(super) fn is_active(&self) -> bool {
-        self.active.load(Ordering::SeqCst)
+        self.doze.is_awake()
     }
 
     /// What the watchdog's thread does.
@@ -72,7 +74,7 @@ impl Watch {
         let _ = self.thread.set(std::thread::current());
         let mut last = Instant::now();
         while !kthread::should_stop() {
-            if !self.active.load(Ordering::SeqCst) {
+            if !self.doze.is_awake() {
                 kthread::schedule();
                 last = Instant::now();
                 continue;
@@ -83,10 +85,8 @@ impl Watch {
             if busy {
                 last = now;
             } else if now - last >= LINGER {
-                self.active.store(false, Ordering::SeqCst);
-                if services.pools().any(|pool| needs_watch(&pool, &pool.lock())) {
-                    self.active.store(true, Ordering::SeqCst);
-                }
+                let needed = |pool: Arc<Pool>| needs_watch(&pool, &pool.lock());
+                self.doze.fall_asleep(|| services.pools().any(needed));
             }
         }
     }
