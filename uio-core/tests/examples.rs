@@ -93,6 +93,14 @@ examples! {
         "bottom half: 3 interrupts so far",
         "bottom half example exit: 3 interrupts",
     ]];
+    clocks = "../examples/clocks.rs" prints [&[
+        "Monotonic, relative: expired and was not early: true",
+        "Monotonic, absolute: expired and was not early: true",
+        "RealTime, absolute: expired and was not early: true",
+        "BootTime, relative: expired and was not early: true",
+        "hrtimer_forward_now: more than 5 periods late: true",
+        "deferrable timer: ran with another one: true",
+    ]];
     completion = "../examples/completion.rs" prints [&[
         "completion example: init",
         "wait_for_completion: waiting for initialization",
@@ -101,6 +109,18 @@ examples! {
         "wait_for_completion_timeout: timed out",
         "complete_all: three waiters went on, done = true",
         "reinit_completion: done = false",
+    ]];
+    delays = "../examples/delays.rs" prints [&[
+        "ndelay: waited 500 ns at least: true",
+        "udelay: waited 5000 ns at least: true",
+        "fsleep: waited 8000 ns at least: true",
+        "fsleep: waited 900000 ns at least: true",
+        "fsleep: waited 5000000 ns at least: true",
+        "msleep: waited 20000000 ns at least: true",
+        "msleep_interruptible: 0 ns left",
+        "get_cycles: counts: true",
+        "ktime_get_boottime: counts suspended time too: true",
+        "ktime_get_real: is the wall clock: true",
     ]];
     hrtimer = "../examples/hrtimer.rs" prints [&[
         "HR Timer module installing",
@@ -111,6 +131,19 @@ examples! {
         "my_hrtimer_callback called (* ms, call 4, overruns *).",
         "my_hrtimer_callback called (* ms, call 5, overruns *).",
         "HR Timer module uninstalling",
+    ]];
+    jiffies = "../examples/jiffies.rs" prints [&[
+        "HZ is 1000, a jiffy is 1000 us",
+        "msecs_to_jiffies(200) = 200",
+        "usecs_to_jiffies(1) = 1: rounded up",
+        "nsecs_to_jiffies(999999) = 0: rounded down",
+        "jiffies_to_msecs(2 * HZ) = 2000",
+        "a Duration of 1.5 ms = 2 jiffies",
+        "time_before: no more, the 20 ms are over",
+        "before the wrap 18446744073709551614, after it 8",
+        "time_after(after, before) = true",
+        "time_before(after, before) = false",
+        "the span between them is 10",
     ]];
     kthread = "../examples/kthread.rs" prints [&[
         "init",

@@ -24,7 +24,8 @@
 //!
 //! Never before the jiffy asked for is over, and later than that by at most the granularity of the wheel's
 //! level (see [`wheel`](super::wheel)), 1 ms below 63 ms, an eighth of the distance or so above, as long as
-//! the dispatcher is not busy and nobody keeps its softirqs away. For exact points there is
+//! the dispatcher is not busy and nobody keeps its softirqs away. The distance that decides the level is taken from
+//! the kernel's last tick, and so is up to a tick (1 to 10 ms) longer than it looks. For exact points there is
 //! [`HrTimer`](super::HrTimer).
 //!
 //! # Why it never runs beside itself, and is gone when `delete_sync` returns

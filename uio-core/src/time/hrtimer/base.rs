@@ -95,6 +95,8 @@ struct State {
     running: Option<Key>,
     /// The run that is under way was cancelled: it does not restart its timer.
     run_is_last: bool,
+    /// The timer that runs has given its place back, which another one may have by now.
+    run_is_orphan: bool,
     /// Threads that wait for the end of a run.
     waiters: u32,
 }
@@ -166,6 +168,9 @@ impl ClockBase {
         self.cancel(key);
         let mut state = self.lock();
         state.queue.remove(key);
+        if state.running == Some(key) {
+            state.run_is_orphan = true;
+        }
         let gone = state.timers[key.index()].take();
         drop(state);
         // Not under the lock: what the callback owns may be a timer of this base.
@@ -235,6 +240,10 @@ impl ClockBase {
     /// `hrtimer_forward`: moves the deadline of a timer that is not queued past `now`, by whole intervals.
     pub(super) fn forward(&self, key: Key, now: i64, interval: i64) -> u64 {
         let mut state = self.lock();
+        if state.run_is_orphan {
+            // Nobody has the deadline any more; as little as can be was missed.
+            return 1;
+        }
         let expires = state.queue.expires(key);
         if now < expires || state.queue.is_queued(key) {
             return 0;
@@ -268,6 +277,7 @@ impl ClockBase {
         }
         state.running = None;
         state.run_is_last = false;
+        state.run_is_orphan = false;
         if state.waiters > 0 {
             self.idle.wake_all();
         }

@@ -180,6 +180,51 @@ fn forward_counts_whole_intervals_and_passes_now() {
 }
 
 #[test]
+fn forward_now_counts_the_intervals_that_were_missed() {
+    let bench = bench();
+    let (done, results) = mpsc::channel();
+    let period = Duration::from_millis(10);
+    let timer = HrTimer::new(&bench.base, Monotonic, move |context| {
+        let (first, before) = (context.expires(), Instant::now());
+        let overruns = context.forward_now(period);
+        done.send((first, overruns, context.expires(), before, Instant::now())).unwrap();
+        HrTimerRestart::NoRestart
+    });
+    let late = Instant::now() - 100 * period;
+    let _handle = timer.start(late);
+    let (first, overruns, next, before, after) = results.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(first, late, "a deadline in the past expires at once, and is told as it was");
+    assert!(overruns > 100, "{overruns} intervals of 10 ms in more than a second");
+    assert_eq!(next, late + period * u32::try_from(overruns).unwrap());
+    assert!(next > before && next - period <= after, "past now, and no further than need be");
+}
+
+#[test]
+fn a_timer_that_is_dropped_in_its_callback_touches_no_other_that_gets_its_place() {
+    let bench = bench();
+    let own: Arc<Mutex<Option<HrTimerHandle<Monotonic>>>> = Arc::default();
+    let (inner, base, (done, told)) = (Arc::clone(&own), Arc::clone(&bench.base), mpsc::channel());
+    let timer = HrTimer::new(&bench.base, Monotonic, move |context| {
+        drop(inner.lock().unwrap().take());
+        // It gets the place that was given back.
+        let other = HrTimer::new(&base, Monotonic, |_| HrTimerRestart::NoRestart);
+        let before = other.expires();
+        let overruns = context.forward_now(HOUR);
+        let _ = done.send((overruns, other.expires() == before, other.is_queued()));
+        HrTimerRestart::Restart
+    });
+    let mut held = own.lock().unwrap();
+    *held = Some(timer.start(Duration::ZERO));
+    // The handle is the last owner now.
+    drop(timer);
+    drop(held);
+    let (overruns, untouched, queued) = told.recv_timeout(DEADLINE).unwrap();
+    assert!(overruns >= 1 && untouched && !queued);
+    wait_until("the end of the run", || bench.base.stats().expired == 1);
+    assert_eq!(bench.base.queued(), 0, "its restart is not heeded");
+}
+
+#[test]
 fn a_started_timer_is_not_forwarded() {
     let bench = bench();
     let (timer, _handle, release) = bench.running(HrTimerRestart::NoRestart);

@@ -274,6 +274,30 @@ fn dropping_a_timer_waits_for_its_callback_and_gives_its_place_back() {
 }
 
 #[test]
+fn a_timer_that_is_dropped_in_its_callback_starts_no_other_that_gets_its_place() {
+    let bench = bench();
+    let own: Arc<Mutex<Option<Timer>>> = Arc::default();
+    let (inner, base, (done, told)) = (Arc::clone(&own), Arc::clone(&bench.base), mpsc::channel());
+    let timer = bench.timer(move |context| {
+        drop(inner.lock().unwrap().take());
+        // It gets the place that was given back.
+        let other = Timer::new(&base, "other", |_| {});
+        let refused = !context.modify(now_jiffies()) && !other.is_pending();
+        other.modify(far());
+        done.send((refused, context.modify(now_jiffies()), other.expires())).unwrap();
+        std::mem::forget(other);
+    });
+    let mut held = own.lock().unwrap();
+    timer.modify(now_jiffies());
+    *held = Some(timer);
+    drop(held);
+    let (refused, was_pending, expires) = told.recv_timeout(DEADLINE).unwrap();
+    assert!(refused && !was_pending && expires.is_after(now_jiffies()));
+    wait_until("the end of the run", || bench.base.stats().expired == 1);
+    assert_eq!(bench.base.pending(), 1, "the other one, as it was started");
+}
+
+#[test]
 fn mod_timer_pending_leaves_an_idle_timer_idle() {
     let bench = bench();
     let (_, timer) = bench.counting();
