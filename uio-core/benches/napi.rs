@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use uio_core::irq::{Dispatcher, EventFdSource, Flags, Handler, IrqLine, IrqReturn, Registration};
 use uio_core::softirq::{Napi, Poll, Softirqs};
@@ -17,8 +18,8 @@ pub(crate) fn run(bench: Bench) {
     let (polled, interrupting) = (Polled::new(), Interrupting::new());
     bench.compare(
         Claim::times_less(1.0, "CPU time of an event, bursts of 64, polled", "an interrupt each"),
-        || cost(&polled.0, bursts),
-        || cost(&interrupting.0, bursts),
+        || cost(&polled.device, bursts),
+        || cost(&interrupting.device, bursts),
     );
 }
 
@@ -56,7 +57,7 @@ fn cost(device: &Device, bursts: usize) -> f64 {
         let goal = device.taken.load(Ordering::Acquire) + BURST;
         (0..BURST).for_each(|_| device.event());
         while device.taken.load(Ordering::Acquire) < goal {
-            thread::sleep(std::time::Duration::from_micros(20));
+            thread::sleep(Duration::from_micros(20));
         }
     }
     (cpu_time() - start).as_nanos() as f64 / (bursts * BURST) as f64
@@ -86,14 +87,18 @@ impl Handler for TakesAll {
     }
 }
 
-struct Interrupting(Arc<Device>, Registration, Dispatcher);
+struct Interrupting {
+    device: Arc<Device>,
+    _held: Registration,
+    _dispatcher: Dispatcher,
+}
 
 impl Interrupting {
     fn new() -> Self {
         let (dispatcher, line, device) = world(true);
         let handler = Arc::new(TakesAll(Arc::clone(&device)));
         let held = Registration::request(&line, Flags::empty(), "bench", handler);
-        Self(device, held.expect("the line is free"), dispatcher)
+        Self { device, _held: held.expect("the line is free"), _dispatcher: dispatcher }
     }
 }
 
@@ -123,7 +128,11 @@ impl Handler for Schedules {
     }
 }
 
-struct Polled(Arc<Device>, Registration, Dispatcher);
+struct Polled {
+    device: Arc<Device>,
+    _held: Registration,
+    _dispatcher: Dispatcher,
+}
 
 impl Polled {
     fn new() -> Self {
@@ -132,6 +141,6 @@ impl Polled {
         let napi = Napi::new(&softirqs, &line, "bench", Poller(Arc::clone(&device)));
         let handler = Arc::new(Schedules(napi.expect("nobody polls yet")));
         let held = Registration::request(&line, Flags::empty(), "bench", handler);
-        Self(device, held.expect("the line is free"), dispatcher)
+        Self { device, _held: held.expect("the line is free"), _dispatcher: dispatcher }
     }
 }

@@ -36,7 +36,7 @@ fn sequence_locks(bench: Bench, reads: usize) {
     let (ours, peer, rwlock) =
         (SeqLock::new(value), seqlock::SeqLock::new(value), RwLock::new(value));
     bench.compare(
-        Claim::at_most(1.0, "SeqLock: a read of 24 bytes", "crate seqlock").note(
+        Claim::beside("SeqLock: a read of 24 bytes", "crate seqlock").note(
             "Ours copies word by word with atomic loads, so that a torn read is no data race; the peer copies by \
              a volatile read, which is one.",
         ),

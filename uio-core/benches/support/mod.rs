@@ -117,7 +117,8 @@ impl Bench {
         let mut rounds = Vec::with_capacity(ROUNDS);
         if !self.quick {
             // What a side makes once, and what the caches have to learn.
-            (ours(), peer());
+            ours();
+            peer();
         }
         for round in 0..if self.quick { 1 } else { ROUNDS } {
             rounds.push(if round % 2 == 0 {

@@ -88,11 +88,15 @@ pub(crate) fn attempted<G>(locked: TryLockResult<G>) -> Option<G> {
 /// A list that is read by everybody on the fast path and changed seldom, by copying.
 ///
 /// A reader sees one whole version, takes no lock and allocates nothing; this is the role that
-/// `rcu_dereference` and a copied array have in the kernel.
+/// `rcu_dereference` and a copied array have in the kernel. An empty one costs a reader a load.
 #[derive(Debug)]
 pub(crate) struct Snapshot<T> {
     #[cfg(not(loom))]
     current: arc_swap::ArcSwapOption<Vec<T>>,
+    /// How long the list is, changed after it by what each change added: while changes are under way it may be
+    /// anything but zero where the list was not and will not be empty.
+    #[cfg(not(loom))]
+    len: atomic::AtomicUsize,
     #[cfg(loom)]
     current: Mutex<StdArc<Vec<T>>>,
 }
@@ -103,6 +107,8 @@ impl<T> Snapshot<T> {
             Self {
                 #[cfg(not(loom))]
                 current: arc_swap::ArcSwapOption::const_empty(),
+                #[cfg(not(loom))]
+                len: atomic::AtomicUsize::new(0),
                 #[cfg(loom)]
                 current: Mutex::new(StdArc::new(Vec::new())),
             }
@@ -114,6 +120,10 @@ impl<T: Clone> Snapshot<T> {
     /// Calls `f` with the version that is current now.
     #[cfg(not(loom))]
     pub(crate) fn read<R>(&self, f: impl FnOnce(&[T]) -> R) -> R {
+        // Acquire: pairs with the addition in `update`.
+        if self.len.load(atomic::Ordering::Acquire) == 0 {
+            return f(&[]);
+        }
         f(self.current.load().as_ref().map_or(&[], |version| version.as_slice()))
     }
 
@@ -126,11 +136,17 @@ impl<T: Clone> Snapshot<T> {
     /// Puts a changed copy in the place of the current version. `change` may run more than once.
     #[cfg(not(loom))]
     pub(crate) fn update(&self, mut change: impl FnMut(&mut Vec<T>)) {
+        let mut added = 0;
         self.current.rcu(|old| {
             let mut new = old.as_ref().map_or_else(Vec::new, |old| Vec::clone(old));
+            let before = new.len();
             change(&mut new);
+            added = new.len().wrapping_sub(before);
             Some(StdArc::new(new))
         });
+        // SeqCst: whoever changed the list and then looks at something else is ordered against those who
+        // changed that and then read the list.
+        self.len.fetch_add(added, atomic::Ordering::SeqCst);
     }
 
     #[cfg(loom)]

@@ -122,6 +122,8 @@ impl WaitQueue {
     #[doc(alias = "add_wait_queue")]
     pub fn subscribe(&self, subscriber: &StdArc<dyn Wake>) {
         self.subscribers.update(|list| list.push(StdArc::clone(subscriber)));
+        // As W2: pairs with K2 in `wake`, for whoever subscribes and then tests the condition.
+        fence(Ordering::SeqCst);
     }
 
     /// Ends a subscription. A wake-up that is under way may still call the subscriber once.

@@ -14,32 +14,41 @@ use super::list::{List, On};
 use super::pool::{Pool, PoolState};
 use super::queue::Shared;
 use super::work::{At, Inner, Place};
-use crate::sync::facade::atomic::{AtomicUsize, Ordering};
+use crate::sync::facade::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Arc<Pool>,
-    /// Under the lock of the pool.
-    state: Mutex<LaneState>,
-    /// Items on the worklist, set aside or running. Changed under the lock of the pool.
+    /// Items that exceed the limit. Under the lock of the pool, as everything below is changed.
+    inactive: Mutex<List>,
+    /// Whether there are any.
+    holds_back: AtomicBool,
+    limit: AtomicUsize,
+    /// Which of the counters is counted in.
+    color: AtomicUsize,
+    /// Items on the worklist, set aside or running.
     active: AtomicUsize,
-    /// Items that are pending or running, by colour. Changed under the lock of the pool.
+    /// Items that are pending or running, by colour.
     in_flight: [AtomicUsize; 2],
 }
 
-struct LaneState {
-    limit: usize,
-    color: usize,
-    inactive: List,
+/// Adds to a counter that is changed under the lock of the pool alone, and returns what it is then. Pairs with
+/// the loads in `is_flushed` and `is_idle`: whoever sees zero sees what the items did.
+fn add(counter: &AtomicUsize, by: isize) -> usize {
+    let now = counter.load(Ordering::Relaxed).wrapping_add_signed(by);
+    counter.store(now, Ordering::Release);
+    now
 }
 
 impl Lane {
     pub(super) fn new(shared: Arc<Shared>, pool: Arc<Pool>, limit: usize) -> Arc<Self> {
-        let state = LaneState { limit, color: 0, inactive: List::default() };
         Arc::new(Self {
             shared,
             pool,
-            state: Mutex::new(state),
+            inactive: Mutex::default(),
+            holds_back: AtomicBool::new(false),
+            limit: AtomicUsize::new(limit),
+            color: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
             in_flight: [AtomicUsize::new(0), AtomicUsize::new(0)],
         })
@@ -52,12 +61,16 @@ impl Lane {
         work: &Arc<Inner>,
         place: &mut Place,
     ) {
-        let mut state = self.state();
+        let color = self.color.load(Ordering::Relaxed);
         place.at = At::Lane(Arc::clone(self));
-        place.color = state.color;
-        self.in_flight[state.color].fetch_add(1, Ordering::Relaxed);
-        state.inactive.push_back(work, On::Inactive);
-        self.fill(pool, &mut state);
+        place.color = color;
+        add(&self.in_flight[color], 1);
+        if self.has_room() && !self.holds_back() {
+            self.activate(pool, work);
+        } else {
+            self.inactive().push_back(work, On::Inactive);
+            self.holds_back.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes an item out that did not run.
@@ -69,7 +82,9 @@ impl Lane {
         color: usize,
     ) -> bool {
         if on == On::Inactive {
-            self.state().inactive.remove(work);
+            let mut inactive = self.inactive();
+            inactive.remove(work);
+            self.holds_back.store(!inactive.is_empty(), Ordering::Relaxed);
             return self.count_out(color);
         }
         match on {
@@ -81,33 +96,45 @@ impl Lane {
 
     /// An active item is done with. Says whether somebody may wait for that.
     pub(super) fn retire(&self, pool: &mut PoolState, color: usize) -> bool {
-        let idle = self.active.fetch_sub(1, Ordering::Release) == 1;
+        let idle = add(&self.active, -1) == 0;
         let flushed = self.count_out(color);
-        self.fill(pool, &mut self.state());
+        self.fill(pool);
         idle || flushed
     }
 
     fn count_out(&self, color: usize) -> bool {
-        // Pairs with the load in `is_flushed`: whoever sees zero sees what the items did.
-        self.in_flight[color].fetch_sub(1, Ordering::Release) == 1
+        add(&self.in_flight[color], -1) == 0
+    }
+
+    fn holds_back(&self) -> bool {
+        self.holds_back.load(Ordering::Relaxed)
+    }
+
+    fn has_room(&self) -> bool {
+        self.active.load(Ordering::Relaxed) < self.limit.load(Ordering::Relaxed)
+    }
+
+    fn activate(&self, pool: &mut PoolState, work: &Arc<Inner>) {
+        add(&self.active, 1);
+        pool.worklist.push_back(work, On::Worklist);
     }
 
     /// Activates what the limit allows, in order.
-    fn fill(&self, pool: &mut PoolState, state: &mut LaneState) {
-        while self.active.load(Ordering::Relaxed) < state.limit {
-            let Some(work) = state.inactive.pop_front() else { return };
-            self.active.fetch_add(1, Ordering::Relaxed);
-            pool.worklist.push_back(&work, On::Worklist);
+    fn fill(&self, pool: &mut PoolState) {
+        while self.holds_back() && self.has_room() {
+            let mut inactive = self.inactive();
+            let work = inactive.pop_front();
+            self.holds_back.store(!inactive.is_empty(), Ordering::Relaxed);
+            drop(inactive);
+            work.iter().for_each(|work| self.activate(pool, work));
         }
     }
 
     /// Changes how many items may be active; 0 freezes.
     pub(super) fn set_limit(&self, limit: usize) {
         let mut pool = self.pool.lock();
-        let mut state = self.state();
-        state.limit = limit;
-        self.fill(&mut pool, &mut state);
-        drop(state);
+        self.limit.store(limit, Ordering::Relaxed);
+        self.fill(&mut pool);
         let kick = pool.kick();
         drop(pool);
         self.pool.act(kick);
@@ -116,9 +143,8 @@ impl Lane {
     /// From now on, items are counted in the other colour. Returns the one until now.
     pub(super) fn turn_color(&self) -> usize {
         let _pool = self.pool.lock();
-        let mut state = self.state();
-        let color = state.color;
-        state.color = 1 - color;
+        let color = self.color.load(Ordering::Relaxed);
+        self.color.store(1 - color, Ordering::Relaxed);
         color
     }
 
@@ -136,7 +162,7 @@ impl Lane {
         self.active.load(Ordering::Acquire) == 0
     }
 
-    fn state(&self) -> MutexGuard<'_, LaneState> {
-        self.state.lock().unwrap()
+    fn inactive(&self) -> MutexGuard<'_, List> {
+        self.inactive.lock().unwrap()
     }
 }

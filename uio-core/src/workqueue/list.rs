@@ -4,8 +4,11 @@
 //!
 //! A list, and the links of the items on it, change only under the lock of their pool. The links have a lock
 //! of their own for the compiler's sake; it is never contended, and a leaf.
+//!
+//! Neighbours own each other: an item that is taken off lets go of both, and a list that is dropped takes off
+//! all of its items.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::work::Inner;
 
@@ -27,14 +30,14 @@ pub(super) enum On {
 pub(super) struct Links {
     pub(super) on: On,
     next: Option<Arc<Inner>>,
-    prev: Weak<Inner>,
+    prev: Option<Arc<Inner>>,
 }
 
 /// First in, first out, unless taken from the middle.
 #[derive(Default)]
 pub(super) struct List {
     head: Option<Arc<Inner>>,
-    tail: Weak<Inner>,
+    tail: Option<Arc<Inner>>,
 }
 
 impl List {
@@ -43,26 +46,31 @@ impl List {
     }
 
     pub(super) fn push_back(&mut self, item: &Arc<Inner>, on: On) {
-        let tail = std::mem::replace(&mut self.tail, Arc::downgrade(item));
-        match tail.upgrade() {
+        let prev = self.tail.replace(Arc::clone(item));
+        match &prev {
             Some(last) => last.links().next = Some(Arc::clone(item)),
             None => self.head = Some(Arc::clone(item)),
         }
-        *item.links() = Links { on, next: None, prev: tail };
+        *item.links() = Links { on, next: None, prev };
     }
 
     pub(super) fn push_front(&mut self, item: &Arc<Inner>, on: On) {
         let next = self.head.replace(Arc::clone(item));
         match &next {
-            Some(first) => first.links().prev = Arc::downgrade(item),
-            None => self.tail = Arc::downgrade(item),
+            Some(first) => first.links().prev = Some(Arc::clone(item)),
+            None => self.tail = Some(Arc::clone(item)),
         }
-        *item.links() = Links { on, next, prev: Weak::new() };
+        *item.links() = Links { on, next, prev: None };
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Arc<Inner>> {
-        let first = self.head.clone()?;
-        self.remove(&first);
+        let first = self.head.take()?;
+        let Links { next, .. } = std::mem::take(&mut *first.links());
+        match &next {
+            Some(second) => second.links().prev = None,
+            None => self.tail = None,
+        }
+        self.head = next;
         Some(first)
     }
 
@@ -70,10 +78,10 @@ impl List {
     pub(super) fn remove(&mut self, item: &Arc<Inner>) {
         let Links { next, prev, .. } = std::mem::take(&mut *item.links());
         match &next {
-            Some(after) => after.links().prev = Weak::clone(&prev),
-            None => self.tail = Weak::clone(&prev),
+            Some(after) => after.links().prev.clone_from(&prev),
+            None => self.tail.clone_from(&prev),
         }
-        match prev.upgrade() {
+        match &prev {
             Some(before) => before.links().next = next,
             None => self.head = next,
         }
@@ -94,7 +102,7 @@ impl List {
 
 impl Drop for List {
     fn drop(&mut self) {
-        // One by one: items that own each other in a chain would be freed by recursion.
+        // One by one: items that own each other would never be freed, or by recursion.
         while self.pop_front().is_some() {}
     }
 }

@@ -219,19 +219,20 @@ fn go(state: &mut PoolState, this: &Arc<Worker>) -> bool {
 
 /// Runs an item that was started, and ends the run. Only its lane is owed something afterwards.
 pub(super) fn execute(worker: Option<&Arc<Worker>>, run: Run) -> Run {
-    let work = Arc::clone(&run.work);
+    let item = Arc::clone(&run.work.item);
     CURRENT.set(Some(Current { worker: worker.cloned(), run }));
-    let item = Arc::clone(&work.item);
-    if catch_unwind(AssertUnwindSafe(|| item.run())).is_err() {
+    let panicked = catch_unwind(AssertUnwindSafe(|| item.run())).is_err();
+    // PANIC: it was put there above, and nobody else takes it.
+    let Current { run, .. } = CURRENT.take().expect("what runs stays until it has run");
+    let work = &run.work;
+    if panicked {
         tracing::error!(work = %work.name, "a work item panicked");
     }
-    let current = CURRENT.take();
     if work.state.finish() {
         work.put_back();
     }
     work.idle.wake_all();
-    // PANIC: it was put there above, and nobody else takes it.
-    current.expect("what runs stays until it has run").run
+    run
 }
 
 /// The sleeping primitives of this crate call this on workers.
