@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use super::*;
 use crate::sync::lockdep::{self, Report, Rule};
-use crate::sync::{Mutex as SleepingMutex, RwSpinLock, SeqLock, SpinLock};
+use crate::sync::{RwSpinLock, SeqLock, SpinLock};
 
 #[track_caller]
 fn here() -> &'static Location<'static> {
@@ -230,7 +230,7 @@ fn spin_lock_irqsave_under_a_spin_lock_or_in_a_softirq_is_right_also_when_a_hand
 fn a_lock_that_may_sleep_taken_under_spin_lock_irqsave_is_reported_with_the_place_of_the_hold() {
     let (_dispatcher, _, _) = own_bench();
     let start = here();
-    let (spin, mutex) = (SpinLock::new(()), SleepingMutex::new(()));
+    let (spin, mutex) = (SpinLock::new(()), crate::sync::Mutex::new(()));
     {
         let _held = hold_delivery();
         drop(mutex.lock());

@@ -4,7 +4,6 @@
 use std::panic::Location;
 
 use super::*;
-use crate::irq::hold_delivery;
 use crate::sync::lockdep::{self, Report, Rule};
 use crate::sync::{RwSpinLock, SeqLock, SpinLock};
 
@@ -174,7 +173,7 @@ fn bottom_halves_disabled_with_delivery_held_are_reported() {
         drop(lock.lock_irqsave());
     }
     assert!(found(Rule::BottomHalves, start).is_empty(), "this order is the right one");
-    let _held = hold_delivery();
+    let _held = crate::irq::hold_delivery();
     drop(lock.lock_bh());
     let lines: Vec<_> = found(Rule::BottomHalves, start)
         .iter()
