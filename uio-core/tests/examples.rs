@@ -122,6 +122,29 @@ examples! {
         "ktime_get_boottime: counts suspended time too: true",
         "ktime_get_real: is the wall clock: true",
     ]];
+    devres = "../examples/devres.rs" prints [&[
+        "devres example probe",
+        "one interrupt; the buffer is there: true",
+        "released: interrupt",
+        "released: buffer",
+        "unbound; access to the buffer: false",
+        "unbound; access to the interrupt: false",
+    ]];
+    freezable_work = "../examples/freezable_work.rs" prints [&[
+        "freezable_work example init",
+        "first: written back",
+        "frozen; first is running: false",
+        "frozen; second is pending: true",
+        "second: written back",
+        "thawed; second is pending: false",
+        "freezable_work example exit",
+    ]];
+    irq_affinity = "../examples/irq_affinity.rs" prints [&[
+        "irq_affinity example init",
+        "the slow handler is busy",
+        "served by irq/*quick, which may run on 1 of the processors",
+        "irq_affinity example exit",
+    ]];
     hrtimer = "../examples/hrtimer.rs" prints [&[
         "HR Timer module installing",
         "Starting timer to fire every 200ms (*)",
@@ -249,6 +272,14 @@ examples! {
         "spin_lock_bh: 505",
         "spin_trylock of a lock that is held: false",
         "spin lock example exit",
+    ]];
+    spurious_irq = "../examples/spurious_irq.rs" prints [&[
+        "spurious_irq example init",
+        "irq screaming: nobody cared",
+        "Disabling IRQ screaming",
+        "polled now and then; still shut off: true",
+        "enabled again, and handled; shut off: false",
+        "spurious_irq example exit",
     ]];
     tasklet = "../examples/tasklet.rs" prints [
         &["tasklet example init", "Example tasklet init continues...", "tasklet example exit"],

@@ -35,6 +35,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::{self, Rc};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::dispatch::Shared;
@@ -168,24 +169,51 @@ pub fn hold_delivery() -> DeliveryHeldGuard {
     if own.is_some() {
         return DeliveryHeldGuard::on(own);
     }
-    let all: Vec<Arc<Shared>> = {
-        let all = DISPATCHERS.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter_map(Weak::upgrade).collect()
-    };
-    DeliveryHeldGuard::new(Held::All(all))
+    DeliveryHeldGuard::on_all()
+}
+
+/// Every dispatcher there was when a thread began to hold them all. Released with the last hold of the thread.
+///
+/// A hold within a hold shares it and waits for nobody: a dispatcher that was started meanwhile may be in a
+/// handler that waits for what the outer hold protects.
+struct All(Vec<Arc<Shared>>);
+
+thread_local! {
+    /// What this thread holds, if it belongs to no dispatcher.
+    static ALL: RefCell<rc::Weak<All>> = const { RefCell::new(rc::Weak::new()) };
+}
+
+impl All {
+    fn of_this_thread() -> Rc<Self> {
+        if let Some(held) = ALL.with_borrow(rc::Weak::upgrade) {
+            return held;
+        }
+        let all: Vec<Arc<Shared>> = {
+            let all = DISPATCHERS.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().filter_map(Weak::upgrade).collect()
+        };
+        all.iter().for_each(hold);
+        let all = Rc::new(Self(all));
+        ALL.set(Rc::downgrade(&all));
+        all
+    }
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|dispatcher| dispatcher.hold.release());
+    }
 }
 
 enum Held {
     One(Option<Arc<Shared>>),
-    All(Vec<Arc<Shared>>),
+    All { _all: Rc<All> },
 }
 
-impl Held {
-    fn each(&self, f: impl FnMut(&Arc<Shared>)) {
-        match self {
-            Self::One(one) => one.iter().for_each(f),
-            Self::All(all) => all.iter().for_each(f),
-        }
+/// Counts one more holder, and waits for a handler that runs.
+fn hold(dispatcher: &Arc<Shared>) {
+    if dispatcher.hold.count() && !dispatcher.is_current_thread() {
+        dispatcher.hold.wait_for_delivery();
     }
 }
 
@@ -203,24 +231,24 @@ static SECTION: Key = Key::new(Kind::DeliveryHeld);
 impl DeliveryHeldGuard {
     #[track_caller]
     pub(super) fn on(dispatcher: Option<Arc<Shared>>) -> Self {
-        Self::new(Held::One(dispatcher))
+        let section = SECTION.acquire(0);
+        dispatcher.iter().for_each(hold);
+        Self { held: Held::One(dispatcher), _section: section, thread_bound: PhantomData }
     }
 
     #[track_caller]
-    fn new(held: Held) -> Self {
+    fn on_all() -> Self {
         let section = SECTION.acquire(0);
-        held.each(|dispatcher| {
-            if dispatcher.hold.count() && !dispatcher.is_current_thread() {
-                dispatcher.hold.wait_for_delivery();
-            }
-        });
+        let held = Held::All { _all: All::of_this_thread() };
         Self { held, _section: section, thread_bound: PhantomData }
     }
 }
 
 impl Drop for DeliveryHeldGuard {
     fn drop(&mut self) {
-        self.held.each(|dispatcher| dispatcher.hold.release());
+        if let Held::One(Some(dispatcher)) = &self.held {
+            dispatcher.hold.release();
+        }
     }
 }
 

@@ -18,10 +18,12 @@
 //!
 //! Mirrors `include/linux/bottom_half.h`, `include/linux/spinlock.h`.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::rc::{self, Rc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::attach::Softirqs;
 use super::engine::Engine;
@@ -40,9 +42,13 @@ static ENGINES: Mutex<Vec<Weak<Engine>>> = Mutex::new(Vec::new());
 /// What the lock checker knows disabled bottom halves by.
 static SECTION: Key = Key::new(Kind::BottomHalvesDisabled);
 
+fn engines() -> MutexGuard<'static, Vec<Weak<Engine>>> {
+    ENGINES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Says that there are more softirqs.
 pub(super) fn announce(engine: &Arc<Engine>) {
-    let mut all = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = engines();
     all.retain(|known| known.strong_count() > 0);
     all.push(Arc::downgrade(engine));
 }
@@ -59,20 +65,52 @@ pub(super) fn announce(engine: &Arc<Engine>) {
 #[track_caller]
 #[doc(alias("local_bh_disable", "local_bh_enable"))]
 pub fn bh_disable() -> BhDisabledGuard<'static> {
-    BhDisabledGuard::new(local())
+    BhDisabledGuard::new(disable_local)
 }
 
-/// The softirqs that are the caller's own, or all.
-fn local() -> Disabled<'static> {
+/// Disables the softirqs that are the caller's own, or all.
+fn disable_local() -> Disabled<'static> {
     if Engine::any_runs_here() {
         return Disabled::None;
     }
-    let all = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut live = all.iter().filter_map(Weak::upgrade);
-    if crate::irq::hold::belongs() {
-        return live.find(|engine| engine.is_local()).map_or(Disabled::None, Disabled::Own);
+    if !crate::irq::hold::belongs() {
+        return Disabled::All { _all: All::of_this_thread() };
     }
-    Disabled::All(live.collect())
+    let own = engines().iter().filter_map(Weak::upgrade).find(|engine| engine.is_local());
+    own.map_or(Disabled::None, |engine| {
+        disable(&engine);
+        Disabled::Own(engine)
+    })
+}
+
+/// The softirqs there were when a thread began to disable those of all. Enabled with the last guard of the thread.
+///
+/// What is disabled within that shares it and waits for nobody: softirqs that came meanwhile may wait for what the
+/// outer guard protects.
+struct All(Vec<Arc<Engine>>);
+
+thread_local! {
+    /// What this thread has disabled, if it belongs to no dispatcher.
+    static ALL: RefCell<rc::Weak<All>> = const { RefCell::new(rc::Weak::new()) };
+}
+
+impl All {
+    fn of_this_thread() -> Rc<Self> {
+        if let Some(disabled) = ALL.with_borrow(rc::Weak::upgrade) {
+            return disabled;
+        }
+        let engines: Vec<_> = engines().iter().filter_map(Weak::upgrade).collect();
+        engines.iter().for_each(|engine| disable(engine));
+        let all = Rc::new(Self(engines));
+        ALL.set(Rc::downgrade(&all));
+        all
+    }
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|engine| enable(engine));
+    }
 }
 
 /// Whose softirqs are disabled.
@@ -81,18 +119,29 @@ enum Disabled<'a> {
     None,
     Named(&'a Engine),
     Own(Arc<Engine>),
-    All(Vec<Arc<Engine>>),
+    All {
+        _all: Rc<All>,
+    },
 }
 
 impl Disabled<'_> {
-    fn each(&self, f: impl FnMut(&Engine)) {
+    fn one(&self) -> Option<&Engine> {
         match self {
-            Self::None => {}
-            Self::Named(engine) => std::iter::once(*engine).for_each(f),
-            Self::Own(engine) => std::iter::once(&**engine).for_each(f),
-            Self::All(all) => all.iter().map(|engine| &**engine).for_each(f),
+            Self::Named(engine) => Some(engine),
+            Self::Own(engine) => Some(engine),
+            Self::None | Self::All { .. } => None,
         }
     }
+}
+
+fn disable(engine: &Engine) {
+    if engine.gate.disable() && !engine.runs_here() {
+        wait_for_the_running(engine);
+    }
+}
+
+fn enable(engine: &Engine) {
+    engine.follow(engine.gate.enable());
 }
 
 /// Lets softirqs run again when dropped; those that were raised meanwhile run then, on their dispatcher (the
@@ -107,23 +156,21 @@ pub struct BhDisabledGuard<'a> {
 impl<'a> BhDisabledGuard<'a> {
     #[track_caller]
     pub(super) fn of(engine: &'a Engine) -> Self {
-        Self::new(Disabled::Named(engine))
+        Self::new(|| {
+            disable(engine);
+            Disabled::Named(engine)
+        })
     }
 
     #[track_caller]
-    fn new(disabled: Disabled<'a>) -> Self {
+    fn new(disable: impl FnOnce() -> Disabled<'a>) -> Self {
         debug_assert!(
             !context::in_hardirq(),
             "bottom halves are disabled in a top half: a bug of the driver"
         );
         lockdep::check_bh_disable();
         let section = SECTION.acquire(0);
-        disabled.each(|engine| {
-            if engine.gate.disable() && !engine.runs_here() {
-                wait_for_the_running(engine);
-            }
-        });
-        Self { disabled, _section: section, thread_bound: PhantomData }
+        Self { disabled: disable(), _section: section, thread_bound: PhantomData }
     }
 }
 
@@ -141,7 +188,7 @@ fn wait_for_the_running(engine: &Engine) {
 
 impl Drop for BhDisabledGuard<'_> {
     fn drop(&mut self) {
-        self.disabled.each(|engine| engine.follow(engine.gate.enable()));
+        self.disabled.one().into_iter().for_each(enable);
     }
 }
 
