@@ -24,7 +24,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::attach::Softirqs;
-use super::engine::Engine;
+use super::door::Door;
 use crate::sync::context;
 use crate::sync::lockdep::{self, Key, Kind};
 use crate::sync::{
@@ -35,16 +35,16 @@ use crate::sync::{
 const SPINS: usize = 200;
 
 /// The softirqs of every dispatcher, for threads that belong to none.
-static ENGINES: Mutex<Vec<Weak<Engine>>> = Mutex::new(Vec::new());
+static DOORS: Mutex<Vec<Weak<Door>>> = Mutex::new(Vec::new());
 
 /// What the lock checker knows disabled bottom halves by.
 static SECTION: Key = Key::new(Kind::BottomHalvesDisabled);
 
 /// Says that there are more softirqs.
-pub(super) fn announce(engine: &Arc<Engine>) {
-    let mut all = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+pub(super) fn announce(door: &Arc<Door>) {
+    let mut all = DOORS.lock().unwrap_or_else(PoisonError::into_inner);
     all.retain(|known| known.strong_count() > 0);
-    all.push(Arc::downgrade(engine));
+    all.push(Arc::downgrade(door));
 }
 
 /// Keeps softirqs from starting until the guard is dropped, and waits for those that run, unless called from
@@ -64,13 +64,13 @@ pub fn bh_disable() -> BhDisabledGuard<'static> {
 
 /// The softirqs that are the caller's own, or all.
 fn local() -> Disabled<'static> {
-    if Engine::any_runs_here() {
+    if Door::any_runs_here() {
         return Disabled::None;
     }
-    let all = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = DOORS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut live = all.iter().filter_map(Weak::upgrade);
     if crate::irq::hold::belongs() {
-        return live.find(|engine| engine.is_local()).map_or(Disabled::None, Disabled::Own);
+        return live.find(|door| door.is_local()).map_or(Disabled::None, Disabled::Own);
     }
     Disabled::All(live.collect())
 }
@@ -79,18 +79,18 @@ fn local() -> Disabled<'static> {
 enum Disabled<'a> {
     /// The caller is a softirq, and none of its own dispatcher runs beside it.
     None,
-    Named(&'a Engine),
-    Own(Arc<Engine>),
-    All(Vec<Arc<Engine>>),
+    Named(&'a Door),
+    Own(Arc<Door>),
+    All(Vec<Arc<Door>>),
 }
 
 impl Disabled<'_> {
-    fn each(&self, f: impl FnMut(&Engine)) {
+    fn each(&self, f: impl FnMut(&Door)) {
         match self {
             Self::None => {}
-            Self::Named(engine) => std::iter::once(*engine).for_each(f),
-            Self::Own(engine) => std::iter::once(&**engine).for_each(f),
-            Self::All(all) => all.iter().map(|engine| &**engine).for_each(f),
+            Self::Named(door) => std::iter::once(*door).for_each(f),
+            Self::Own(door) => std::iter::once(&**door).for_each(f),
+            Self::All(all) => all.iter().map(|door| &**door).for_each(f),
         }
     }
 }
@@ -106,8 +106,8 @@ pub struct BhDisabledGuard<'a> {
 
 impl<'a> BhDisabledGuard<'a> {
     #[track_caller]
-    pub(super) fn of(engine: &'a Engine) -> Self {
-        Self::new(Disabled::Named(engine))
+    pub(super) fn of(door: &'a Door) -> Self {
+        Self::new(Disabled::Named(door))
     }
 
     #[track_caller]
@@ -118,30 +118,30 @@ impl<'a> BhDisabledGuard<'a> {
         );
         lockdep::check_bh_disable();
         let section = SECTION.acquire(0);
-        disabled.each(|engine| {
-            if engine.gate.disable() && !engine.runs_here() {
-                wait_for_the_running(engine);
+        disabled.each(|door| {
+            if door.gate.disable() && !door.runs_here() {
+                wait_for_the_running(door);
             }
         });
         Self { disabled, _section: section, thread_bound: PhantomData }
     }
 }
 
-fn wait_for_the_running(engine: &Engine) {
-    let over = || !engine.gate.is_running();
+fn wait_for_the_running(door: &Door) {
+    let over = || !door.gate.is_running();
     let spun = (0..SPINS).any(|_| {
         std::hint::spin_loop();
         over()
     });
     if !spun {
         // A bounded wait for a softirq, which may not sleep.
-        engine.idle.wait_until_unchecked(over);
+        door.idle.wait_until_unchecked(over);
     }
 }
 
 impl Drop for BhDisabledGuard<'_> {
     fn drop(&mut self) {
-        self.disabled.each(|engine| engine.follow(engine.gate.enable()));
+        self.disabled.each(|door| door.follow(door.gate.enable()));
     }
 }
 
