@@ -6,8 +6,10 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use uio_core::irq::{Dispatcher, Flags, Handler, IrqReturn, Registration, hold_delivery};
-use uio_core::softirq::{Softirqs, Tasklet, bh_disable};
+use uio_core::irq::{
+    AfterHook, Dispatcher, Flags, Handler, IrqReturn, Registration, hold_delivery,
+};
+use uio_core::softirq::{Softirqs, Tasklet, Vector, bh_disable};
 use uio_core::sync::SpinLock;
 
 #[path = "../examples/support/mod.rs"]
@@ -164,4 +166,36 @@ fn spin_lock_bh_of_a_thread_keeps_the_tasklets_of_all_dispatchers_out() {
     drop(locked);
     wait_for(&runs, MANY);
     assert_eq!(*lock.lock_bh(), MANY);
+}
+
+#[test]
+fn what_a_driver_gave_ends_with_its_softirqs_and_not_with_who_has_disabled_those_of_all() {
+    let dispatcher = Dispatcher::start("irq/test").unwrap();
+    let softirqs = Softirqs::attach(&dispatcher);
+    let given = Arc::new(());
+    let own = Arc::clone(&given);
+    softirqs.open(Vector::Timer, move || drop(Arc::clone(&own))).unwrap();
+    let disabled = bh_disable();
+    thread::spawn(move || drop((dispatcher, softirqs))).join().unwrap();
+    assert_eq!(Arc::strong_count(&given), 1, "it is gone while they are disabled");
+    drop(disabled);
+}
+
+#[test]
+fn what_a_dispatcher_has_ends_with_it_and_not_with_who_holds_delivery_on_all() {
+    struct Nothing;
+    impl AfterHook for Nothing {
+        fn run(&self) -> bool {
+            false
+        }
+    }
+    let dispatcher = Dispatcher::start("irq/test").unwrap();
+    let given = Arc::new(Nothing);
+    let hook: Arc<dyn AfterHook> = given.clone();
+    dispatcher.add_after_hook(&hook);
+    drop(hook);
+    let held = hold_delivery();
+    thread::spawn(move || drop(dispatcher)).join().unwrap();
+    assert_eq!(Arc::strong_count(&given), 1, "it is gone while delivery is held");
+    drop(held);
 }

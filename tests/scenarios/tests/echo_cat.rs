@@ -56,6 +56,7 @@ fn timeout_ends_a_cat_that_has_nothing_to_print() {
     let daemon = Daemon::start();
     let script = r#"
         echo Hello > "$NODE"
+        head -n 1 "$NODE"
         timeout 1 cat "$NODE"
         echo "timeout: $?"
     "#;

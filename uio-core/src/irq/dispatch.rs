@@ -25,8 +25,9 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll};
+use mio::{Events, Poll, Token};
 
+use super::flow::Line;
 use super::hold;
 use super::hold::DeliveryHeldGuard;
 use super::spurious::POLL_INTERVAL;
@@ -52,6 +53,16 @@ pub trait AfterHook: Send + Sync {
 pub struct Dispatcher {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// Last: it goes when nobody can take the dispatcher for one that lives any more.
+    left: Left,
+}
+
+/// What is left in a dispatcher that ends. Drivers own what is in it, and it has to go where the dispatcher does,
+/// not where somebody just holds delivery on all dispatchers and so has a share in this one.
+#[derive(Default)]
+struct Left {
+    lines: Vec<(Token, Arc<Line>)>,
+    hooks: Vec<Arc<dyn AfterHook>>,
 }
 
 impl Dispatcher {
@@ -79,7 +90,7 @@ impl Dispatcher {
         // The loop may be ahead of this; both write the same.
         let _ = shared.thread.set(thread.thread().id());
         hold::announce(&shared);
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread: Some(thread), left: Left::default() })
     }
 
     /// The dispatcher's number: 0 for the first that the process started. The `N` of its `ksoftirqd/N`.
@@ -112,6 +123,9 @@ impl Drop for Dispatcher {
             // A loop that panicked has said so already.
             let _ = thread.join();
         }
+        let Left { lines, hooks } = &mut self.left;
+        self.shared.lines.update(|own| *lines = std::mem::take(own));
+        self.shared.hooks.update(|own| *hooks = std::mem::take(own));
     }
 }
 

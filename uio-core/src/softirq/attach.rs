@@ -56,7 +56,7 @@ impl Softirqs {
 
     fn new(dispatcher: &Arc<Shared>) -> Arc<Self> {
         let engine = Arc::new(Engine::new(dispatcher));
-        bh::announce(&engine);
+        bh::announce(&engine.door);
         let own = Arc::clone(&engine);
         let name = format!("ksoftirqd/{}", engine.number);
         let daemon = thread::spawn(&name, &ThreadOptions::default(), move || own.daemon());

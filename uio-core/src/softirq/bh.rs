@@ -26,7 +26,7 @@ use std::rc::{self, Rc};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::attach::Softirqs;
-use super::engine::Engine;
+use super::door::Door;
 use crate::sync::context;
 use crate::sync::lockdep::{self, Key, Kind};
 use crate::sync::{
@@ -37,20 +37,20 @@ use crate::sync::{
 const SPINS: usize = 200;
 
 /// The softirqs of every dispatcher, for threads that belong to none.
-static ENGINES: Mutex<Vec<Weak<Engine>>> = Mutex::new(Vec::new());
+static DOORS: Mutex<Vec<Weak<Door>>> = Mutex::new(Vec::new());
 
 /// What the lock checker knows disabled bottom halves by.
 static SECTION: Key = Key::new(Kind::BottomHalvesDisabled);
 
-fn engines() -> MutexGuard<'static, Vec<Weak<Engine>>> {
-    ENGINES.lock().unwrap_or_else(PoisonError::into_inner)
+fn doors() -> MutexGuard<'static, Vec<Weak<Door>>> {
+    DOORS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says that there are more softirqs.
-pub(super) fn announce(engine: &Arc<Engine>) {
-    let mut all = engines();
+pub(super) fn announce(door: &Arc<Door>) {
+    let mut all = doors();
     all.retain(|known| known.strong_count() > 0);
-    all.push(Arc::downgrade(engine));
+    all.push(Arc::downgrade(door));
 }
 
 /// Keeps softirqs from starting until the guard is dropped, and waits for those that run, unless called from
@@ -70,16 +70,16 @@ pub fn bh_disable() -> BhDisabledGuard<'static> {
 
 /// Disables the softirqs that are the caller's own, or all.
 fn disable_local() -> Disabled<'static> {
-    if Engine::any_runs_here() {
+    if Door::any_runs_here() {
         return Disabled::None;
     }
     if !crate::irq::hold::belongs() {
         return Disabled::All { _all: All::of_this_thread() };
     }
-    let own = engines().iter().filter_map(Weak::upgrade).find(|engine| engine.is_local());
-    own.map_or(Disabled::None, |engine| {
-        disable(&engine);
-        Disabled::Own(engine)
+    let own = doors().iter().filter_map(Weak::upgrade).find(|door| door.is_local());
+    own.map_or(Disabled::None, |door| {
+        disable(&door);
+        Disabled::Own(door)
     })
 }
 
@@ -87,7 +87,7 @@ fn disable_local() -> Disabled<'static> {
 ///
 /// What is disabled within that shares it and waits for nobody: softirqs that came meanwhile may wait for what the
 /// outer guard protects.
-struct All(Vec<Arc<Engine>>);
+struct All(Vec<Arc<Door>>);
 
 thread_local! {
     /// What this thread has disabled, if it belongs to no dispatcher.
@@ -99,9 +99,9 @@ impl All {
         if let Some(disabled) = ALL.with_borrow(rc::Weak::upgrade) {
             return disabled;
         }
-        let engines: Vec<_> = engines().iter().filter_map(Weak::upgrade).collect();
-        engines.iter().for_each(|engine| disable(engine));
-        let all = Rc::new(Self(engines));
+        let doors: Vec<_> = doors().iter().filter_map(Weak::upgrade).collect();
+        doors.iter().for_each(|door| disable(door));
+        let all = Rc::new(Self(doors));
         ALL.set(Rc::downgrade(&all));
         all
     }
@@ -109,7 +109,7 @@ impl All {
 
 impl Drop for All {
     fn drop(&mut self) {
-        self.0.iter().for_each(|engine| enable(engine));
+        self.0.iter().for_each(|door| enable(door));
     }
 }
 
@@ -117,31 +117,31 @@ impl Drop for All {
 enum Disabled<'a> {
     /// The caller is a softirq, and none of its own dispatcher runs beside it.
     None,
-    Named(&'a Engine),
-    Own(Arc<Engine>),
+    Named(&'a Door),
+    Own(Arc<Door>),
     All {
         _all: Rc<All>,
     },
 }
 
 impl Disabled<'_> {
-    fn one(&self) -> Option<&Engine> {
+    fn one(&self) -> Option<&Door> {
         match self {
-            Self::Named(engine) => Some(engine),
-            Self::Own(engine) => Some(engine),
+            Self::Named(door) => Some(door),
+            Self::Own(door) => Some(door),
             Self::None | Self::All { .. } => None,
         }
     }
 }
 
-fn disable(engine: &Engine) {
-    if engine.gate.disable() && !engine.runs_here() {
-        wait_for_the_running(engine);
+fn disable(door: &Door) {
+    if door.gate.disable() && !door.runs_here() {
+        wait_for_the_running(door);
     }
 }
 
-fn enable(engine: &Engine) {
-    engine.follow(engine.gate.enable());
+fn enable(door: &Door) {
+    door.follow(door.gate.enable());
 }
 
 /// Lets softirqs run again when dropped; those that were raised meanwhile run then, on their dispatcher (the
@@ -155,10 +155,10 @@ pub struct BhDisabledGuard<'a> {
 
 impl<'a> BhDisabledGuard<'a> {
     #[track_caller]
-    pub(super) fn of(engine: &'a Engine) -> Self {
+    pub(super) fn of(door: &'a Door) -> Self {
         Self::new(|| {
-            disable(engine);
-            Disabled::Named(engine)
+            disable(door);
+            Disabled::Named(door)
         })
     }
 
@@ -174,15 +174,15 @@ impl<'a> BhDisabledGuard<'a> {
     }
 }
 
-fn wait_for_the_running(engine: &Engine) {
-    let over = || !engine.gate.is_running();
+fn wait_for_the_running(door: &Door) {
+    let over = || !door.gate.is_running();
     let spun = (0..SPINS).any(|_| {
         std::hint::spin_loop();
         over()
     });
     if !spun {
         // A bounded wait for a softirq, which may not sleep.
-        engine.idle.wait_until_unchecked(over);
+        door.idle.wait_until_unchecked(over);
     }
 }
 

@@ -8,16 +8,17 @@
 //! leaves softirqs alone, as kernels up to 6.2 do (`ksoftirqd_running`); later ones run them on the next
 //! interrupt too, which they can since both are on one processor.
 
-use std::cell::Cell;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
-use super::gate::{Gate, Next, Runner};
+use super::door::Door;
+use super::gate::Runner;
 use super::napi::PollList;
 use super::stats::{Counters, SoftirqStats};
 use super::tasklet;
@@ -55,9 +56,8 @@ enum Owner {
 
 /// What the dispatcher and its `ksoftirqd` share.
 pub(super) struct Engine {
-    pub(super) gate: Gate,
+    pub(super) door: Arc<Door>,
     pub(super) number: usize,
-    dispatcher: Weak<Shared>,
     owners: [OnceLock<Owner>; Vector::COUNT],
     /// Vectors whose function panicked.
     broken: AtomicU32,
@@ -65,49 +65,28 @@ pub(super) struct Engine {
     pub(super) normal: ArrayQueue<Arc<tasklet::Inner>>,
     pub(super) polls: PollList,
     pub(super) counters: Counters,
-    /// Woken when softirqs end running and somebody disables them.
-    pub(super) idle: WaitQueue,
-    daemon: OnceLock<Thread>,
     stop: AtomicBool,
 }
 
-thread_local! {
-    /// The engine whose softirqs this thread runs now.
-    static RUNS: Cell<*const Engine> = const { Cell::new(std::ptr::null()) };
-}
+impl Deref for Engine {
+    type Target = Door;
 
-/// Says on this thread that an engine runs, and raises the level; puts both back.
-struct Running {
-    before: *const Engine,
-    _context: context::LevelGuard,
-}
-
-impl Running {
-    fn enter(engine: &Engine) -> Self {
-        Self { before: RUNS.replace(engine), _context: context::enter(Level::Softirq) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        RUNS.set(self.before);
+    fn deref(&self) -> &Door {
+        &self.door
     }
 }
 
 impl Engine {
     pub(super) fn new(dispatcher: &Arc<Shared>) -> Self {
         Self {
-            gate: Gate::new(),
+            door: Door::new(dispatcher),
             number: dispatcher.number,
-            dispatcher: Arc::downgrade(dispatcher),
             owners: [const { OnceLock::new() }; Vector::COUNT],
             broken: AtomicU32::new(0),
             high: ArrayQueue::new(MAX_TASKLETS),
             normal: ArrayQueue::new(MAX_TASKLETS),
             polls: PollList::new(),
             counters: Counters::default(),
-            idle: WaitQueue::new(),
-            daemon: OnceLock::new(),
             stop: AtomicBool::new(false),
         }
     }
@@ -137,21 +116,6 @@ impl Engine {
     /// Whether `vector` has a function.
     pub(super) fn is_open(&self, vector: Vector) -> bool {
         self.owners[vector.index()].get().is_some()
-    }
-
-    /// Whether this thread runs this engine's softirqs now.
-    pub(super) fn runs_here(&self) -> bool {
-        std::ptr::eq(RUNS.get(), self)
-    }
-
-    /// Whether this thread runs softirqs now, whosoever.
-    pub(super) fn any_runs_here() -> bool {
-        !RUNS.get().is_null()
-    }
-
-    /// Whether the calling thread belongs to the dispatcher whose softirqs these are.
-    pub(super) fn is_local(&self) -> bool {
-        hold::belongs_to(&self.dispatcher)
     }
 
     /// Whether the caller is the dispatcher or runs its softirqs: it cannot wait for them.
@@ -187,24 +151,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn follow(&self, next: Next) {
-        match next {
-            Next::Nothing => {}
-            Next::Kick => {
-                if let Some(dispatcher) = self.dispatcher.upgrade() {
-                    dispatcher.kick();
-                }
-            }
-            Next::WakeDaemon => self.wake_daemon(),
-        }
-    }
-
-    fn wake_daemon(&self) {
-        if let Some(daemon) = self.daemon.get() {
-            daemon.unpark();
-        }
-    }
-
     /// Runs what is pending, within the bounds. Runs on the dispatcher only. Whether it is to come back.
     pub(super) fn run_on_dispatcher(&self) -> bool {
         if !self.gate.is_pending() || !self.gate.begin(Runner::Dispatcher) {
@@ -224,7 +170,7 @@ impl Engine {
 
     /// Whether work is left.
     fn run(&self) -> bool {
-        let _running = Running::enter(self);
+        let _running = (self.enter(), context::enter(Level::Softirq));
         self.round();
         if !self.gate.is_pending() {
             return false;

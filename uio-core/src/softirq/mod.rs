@@ -23,6 +23,7 @@
 
 mod attach;
 mod bh;
+mod door;
 mod engine;
 mod gate;
 mod napi;
