@@ -1,7 +1,6 @@
 //! The wheel by itself.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use uio_core::time::wheel::{Key, Wheel};
 
