@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 
-use super::{ACTIVE, Cost, DUE, Random, Side, cost, distances, timed};
+use super::{ACTIVE, Cost, DUE, Random, Side, Times, cost, distances};
 use crate::support::ns_each;
 
 /// A queue with `pending` entries that only lie there, and their keys.
@@ -27,18 +27,19 @@ fn queue(pending: usize) -> (Runtime, DelayQueue<u32>, Vec<Key>) {
 }
 
 /// Takes all that are due, `poll` by `poll`, and adds the time that took.
-async fn expire(total: &mut Duration, mut poll: impl FnMut(&mut Context<'_>) -> bool) {
+async fn expire(times: &mut Times, mut poll: impl FnMut(&mut Context<'_>) -> bool) {
     tokio::time::sleep(DUE).await;
-    let mut expired = 0;
+    let (mut expired, mut took) = (0, Duration::ZERO);
     poll_fn(|context| {
-        timed(total, || {
-            while poll(context) {
-                expired += 1;
-            }
-        });
+        let start = std::time::Instant::now();
+        while poll(context) {
+            expired += 1;
+        }
+        took += start.elapsed();
         if expired == ACTIVE { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+    times.0.push(took);
 }
 
 /// By itself; the clock is read once for all, as for the wheel.
@@ -72,17 +73,17 @@ impl Own {
 impl Side for Own {
     fn round(&mut self, repeats: usize, expiries: usize) -> Cost {
         let Self { runtime, queue, .. } = self;
-        let (mut start, mut cancel, mut expired) = <(Duration, Duration, Duration)>::default();
+        let (mut start, mut cancel, mut expired) = <(Times, Times, Times)>::default();
         let (distances, mut keys) = (distances(), Vec::with_capacity(ACTIVE));
         runtime.block_on(async {
             for _ in 0..repeats {
                 let now = Instant::now();
-                timed(&mut start, || {
+                start.add(|| {
                     for distance in &distances {
                         keys.push(queue.insert_at(1, now + Duration::from_millis(*distance)));
                     }
                 });
-                timed(&mut cancel, || {
+                cancel.add(|| {
                     for key in &keys {
                         black_box(queue.remove(key));
                     }
@@ -99,7 +100,7 @@ impl Side for Own {
                 .await;
             }
         });
-        cost([start, cancel, expired], repeats, expiries)
+        cost([start, cancel, expired])
     }
 }
 
@@ -120,16 +121,16 @@ impl Side for Locked {
     fn round(&mut self, repeats: usize, expiries: usize) -> Cost {
         let (runtime, queue) = (&self.runtime, &self.queue);
         let lock = || -> MutexGuard<'_, DelayQueue<u32>> { queue.lock().expect("nobody panics") };
-        let (mut start, mut cancel, mut expired) = <(Duration, Duration, Duration)>::default();
+        let (mut start, mut cancel, mut expired) = <(Times, Times, Times)>::default();
         let (distances, mut keys) = (distances(), Vec::with_capacity(ACTIVE));
         runtime.block_on(async {
             for _ in 0..repeats {
-                timed(&mut start, || {
+                start.add(|| {
                     for distance in &distances {
                         keys.push(lock().insert(1, Duration::from_millis(*distance)));
                     }
                 });
-                timed(&mut cancel, || {
+                cancel.add(|| {
                     for key in &keys {
                         black_box(lock().remove(key));
                     }
@@ -146,6 +147,6 @@ impl Side for Locked {
                 .await;
             }
         });
-        cost([start, cancel, expired], repeats, expiries)
+        cost([start, cancel, expired])
     }
 }

@@ -10,7 +10,7 @@ use uio_core::irq::Dispatcher;
 use uio_core::softirq::Softirqs;
 use uio_core::time::{Jiffies, Timer, TimerBase, now_jiffies};
 
-use super::{ACTIVE, Cost, DUE, Random, Side, cost, distances, timed};
+use super::{ACTIVE, Cost, DUE, Random, Side, Times, cost, distances};
 
 pub(super) struct Timers {
     active: Vec<Timer>,
@@ -24,7 +24,7 @@ pub(super) struct Timers {
 #[derive(Default)]
 struct Tally {
     runs: AtomicUsize,
-    span: Mutex<(Option<Instant>, Duration)>,
+    span: Mutex<(Option<Instant>, Times)>,
 }
 
 impl Tally {
@@ -37,7 +37,7 @@ impl Tally {
         if run == ACTIVE {
             let mut span = self.span.lock().expect("nobody panics");
             let took = span.0.map_or(Duration::ZERO, |first| first.elapsed());
-            span.1 += took;
+            span.1.0.push(took);
         }
         self.runs.store(run, Ordering::Release);
     }
@@ -78,23 +78,22 @@ impl Timers {
 
 impl Side for Timers {
     fn round(&mut self, repeats: usize, expiries: usize) -> Cost {
-        let (mut start, mut cancel) = <(Duration, Duration)>::default();
+        let (mut start, mut cancel) = <(Times, Times)>::default();
         let distances = distances();
         for _ in 0..repeats {
-            timed(&mut start, || {
+            start.add(|| {
                 for (timer, distance) in self.active.iter().zip(&distances) {
                     timer.modify(now_jiffies() + Jiffies::new(*distance));
                 }
             });
-            timed(&mut cancel, || {
+            cancel.add(|| {
                 for timer in &self.active {
                     black_box(timer.delete());
                 }
             });
         }
-        self.tally.span.lock().expect("nobody panics").1 = Duration::ZERO;
         (0..expiries).for_each(|_| self.expire());
-        let expire = self.tally.span.lock().expect("nobody panics").1;
-        cost([start, cancel, expire], repeats, expiries)
+        let expire = std::mem::take(&mut self.tally.span.lock().expect("nobody panics").1);
+        cost([start, cancel, expire])
     }
 }

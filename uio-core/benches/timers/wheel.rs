@@ -1,11 +1,10 @@
 //! The wheel by itself.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use uio_core::time::wheel::{Key, Wheel};
 
-use super::{ACTIVE, Cost, Random, Side, cost, distances, timed};
+use super::{ACTIVE, Cost, Random, Side, Times, cost, distances};
 use crate::support::ns_each;
 
 pub(super) struct Wheels {
@@ -42,16 +41,16 @@ impl Wheels {
 
 impl Side for Wheels {
     fn round(&mut self, repeats: usize, _: usize) -> Cost {
-        let (mut start, mut cancel, mut expire) = <(Duration, Duration, Duration)>::default();
+        let (mut start, mut cancel, mut expire) = <(Times, Times, Times)>::default();
         let distances = distances();
         let Self { wheel, active, now, .. } = self;
         for _ in 0..repeats {
-            timed(&mut start, || {
+            start.add(|| {
                 for (key, distance) in active.iter().zip(&distances) {
                     wheel.start(*key, *now + distance, *now);
                 }
             });
-            timed(&mut cancel, || {
+            cancel.add(|| {
                 for key in &*active {
                     black_box(wheel.cancel(*key));
                 }
@@ -60,12 +59,12 @@ impl Side for Wheels {
                 wheel.start(*key, *now + number as u64 % 4, *now);
             }
             *now += 8;
-            timed(&mut expire, || {
+            expire.add(|| {
                 while let Some(key) = wheel.pop_expired(*now) {
                     black_box(key);
                 }
             });
         }
-        cost([start, cancel, expire], repeats, repeats)
+        cost([start, cancel, expire])
     }
 }

@@ -110,16 +110,18 @@ pub struct Wheel {
     next: Next,
 }
 
-/// What is known of the next expiry.
+/// The bucket that comes first, and when.
 #[derive(Clone, Copy)]
-enum Next {
-    /// No bucket has a timeout.
-    Never,
-    /// This bucket comes first, then.
-    At(u64, u32),
-    /// The bucket that came first is empty now.
-    Unknown,
+struct Next {
+    time: u64,
+    /// Or `NEVER`, or `UNKNOWN`.
+    bucket: u32,
 }
+
+/// In `Next::bucket`: no bucket has a timeout.
+const NEVER: u32 = u32::MAX;
+/// In `Next::bucket`: the bucket that came first is empty now.
+const UNKNOWN: u32 = u32::MAX - 1;
 
 impl Wheel {
     /// An empty wheel whose time begins at `clk`.
@@ -132,7 +134,7 @@ impl Wheel {
             due: 0,
             clk,
             len: 0,
-            next: Next::Never,
+            next: Next { time: 0, bucket: NEVER },
         }
     }
 
@@ -174,16 +176,19 @@ impl Wheel {
     #[doc(alias = "mod_timer")]
     #[inline]
     pub fn start(&mut self, key: Key, expires: u64, now: u64) -> bool {
-        let was_pending = self.is_pending(key);
+        let entry = self.entries[key.index()];
+        let was_pending = entry.prev != DETACHED;
         if was_pending {
-            if self.entries[key.index()].expires == expires {
+            assert!(entry.prev != VACANT, "a removed timeout is used");
+            if entry.expires == expires {
                 return true;
             }
             self.unlink(key.0);
         }
-        self.forward(now);
-        self.entries[key.index()].expires = expires;
-        self.enqueue(key.0);
+        if before(self.clk, now) {
+            self.forward(now);
+        }
+        self.enqueue(key.0, expires);
         was_pending
     }
 
@@ -238,8 +243,9 @@ impl Wheel {
                 let entry = self.heads[list as usize];
                 self.unlink(entry);
                 // It was beyond the last level: what was reached is the wheel's end, not its own.
-                if !before(self.entries[entry as usize].expires, self.clk.wrapping_sub(1)) {
-                    self.enqueue(entry);
+                let expires = self.entries[entry as usize].expires;
+                if !before(expires, self.clk.wrapping_sub(1)) {
+                    self.enqueue(entry, expires);
                     continue;
                 }
                 return Some(Key(entry));
@@ -266,7 +272,7 @@ impl Wheel {
             }
         }
         self.clk = time.wrapping_add(1);
-        self.next = Next::Unknown;
+        self.next.bucket = UNKNOWN;
         true
     }
 
@@ -279,33 +285,31 @@ impl Wheel {
         self.due |= 1 << level;
     }
 
-    /// Lets time pass up to `now`, as far as nothing expires on the way: `forward_timer_base`.
-    #[inline]
+    /// Lets time pass up to `now`, which is later than `clk`, as far as nothing expires on the way:
+    /// `forward_timer_base`. Once a jiffy, and so not where it would be in the way.
+    #[inline(never)]
     fn forward(&mut self, now: u64) {
-        if before(self.clk, now) {
-            self.clk = match self.next_bucket() {
-                Some(next) if before(next, now) => next,
-                _ => now,
-            };
-        }
+        self.clk = match self.next_bucket() {
+            Some(next) if before(next, now) => next,
+            _ => now,
+        };
     }
 
     #[inline]
-    fn enqueue(&mut self, entry: u32) {
-        let (level, time) = place(self.entries[entry as usize].expires, self.clk);
+    fn enqueue(&mut self, entry: u32, expires: u64) {
+        let (level, time) = place(expires, self.clk);
         let bucket = bucket(level, time);
         let second = std::mem::replace(&mut self.heads[bucket as usize], entry);
-        if second != NIL {
+        if second == NIL {
+            self.pending[level as usize] |= 1 << (bucket % SLOTS);
+        } else {
             self.entries[second as usize].prev = entry;
         }
-        let placed = &mut self.entries[entry as usize];
-        (placed.next, placed.prev) = (second, FIRST | bucket);
-        self.pending[level as usize] |= 1 << (bucket % SLOTS);
+        self.entries[entry as usize] = Entry { expires, next: second, prev: FIRST | bucket };
         self.len += 1;
-        match self.next {
-            Next::Never => self.next = Next::At(time, bucket),
-            Next::At(next, _) if before(time, next) => self.next = Next::At(time, bucket),
-            Next::At(..) | Next::Unknown => {}
+        let Next { time: first, bucket: known } = self.next;
+        if known != UNKNOWN && (known == NEVER || before(time, first)) {
+            self.next = Next { time, bucket };
         }
     }
 
@@ -334,25 +338,23 @@ impl Wheel {
             return;
         }
         self.pending[(list / SLOTS) as usize] &= !(1 << (list % SLOTS));
-        if matches!(self.next, Next::At(_, bucket) if bucket == list) {
-            self.next = Next::Unknown;
+        if self.next.bucket == list {
+            self.next.bucket = UNKNOWN;
         }
     }
 
     /// The time of the first bucket that is not empty.
     #[inline]
     fn next_bucket(&mut self) -> Option<u64> {
-        if matches!(self.next, Next::Unknown) {
+        if self.next.bucket == UNKNOWN {
             self.next = self.find_next();
         }
-        match self.next {
-            Next::At(time, _) => Some(time),
-            Next::Never | Next::Unknown => None,
-        }
+        (self.next.bucket != NEVER).then_some(self.next.time)
     }
 
+    #[inline(never)]
     fn find_next(&self) -> Next {
-        let mut first = Next::Never;
+        let mut first = Next { time: 0, bucket: NEVER };
         for level in (0..LEVELS).filter(|level| self.pending[*level as usize] != 0) {
             // The level's own clock, rounded up: its first bucket that is still to come.
             let passed = self.clk & (granularity(level) - 1) != 0;
@@ -360,9 +362,8 @@ impl Wheel {
             // CAST: below 64.
             let turned = self.pending[level as usize].rotate_right((clk % u64::from(SLOTS)) as u32);
             let time = (clk + u64::from(turned.trailing_zeros())) << (level * SHIFT);
-            match first {
-                Next::At(earliest, _) if !before(time, earliest) => {}
-                _ => first = Next::At(time, bucket(level, time)),
+            if first.bucket == NEVER || before(time, first.time) {
+                first = Next { time, bucket: bucket(level, time) };
             }
         }
         first
@@ -376,16 +377,47 @@ fn place(expires: u64, clk: u64) -> (u32, u64) {
         return (0, clk);
     }
     let distance = expires.wrapping_sub(clk);
-    let (expires, level) = match distance / u64::from(SLOTS - 1) {
-        0 => (expires, 0),
-        reach => match reach.ilog2() / SHIFT + 1 {
-            level @ ..LEVELS => (expires, level),
-            _ => (clk.wrapping_add(FURTHEST), LEVELS - 1),
-        },
-    };
-    // Rounded up, so that it is never early. The shift drops what goes beyond the wrap.
-    (level, ((expires >> (level * SHIFT)) + 1) << (level * SHIFT))
+    if distance >= LIMITS[LEVELS as usize - 1] {
+        return (LEVELS - 1, round_up(clk.wrapping_add(FURTHEST), LEVELS - 1));
+    }
+    // By the highest bit, which is one level too low for the last 63rd part of it.
+    let about = ABOUT[(distance | 1).ilog2() as usize];
+    let level = about + u32::from(distance >= LIMITS[about as usize]);
+    (level, round_up(expires, level))
 }
+
+/// The time of the first bucket of `level` after that point: rounded up, so that a timeout is never early.
+#[inline]
+fn round_up(point: u64, level: u32) -> u64 {
+    // The shift drops what goes beyond the wrap.
+    ((point >> (level * SHIFT)) + 1) << (level * SHIFT)
+}
+
+/// The distance from which on each level is too fine: `LVL_START` of the next one.
+const LIMITS: [u64; LEVELS as usize] = {
+    let mut limits = [0; LEVELS as usize];
+    let mut level = 0;
+    while level < LEVELS {
+        limits[level as usize] = (SLOTS as u64 - 1) << (level * SHIFT);
+        level += 1;
+    }
+    limits
+};
+
+/// By the highest bit of a distance: the level of the least distance with that bit.
+const ABOUT: [u32; u64::BITS as usize] = {
+    let mut levels = [0; u64::BITS as usize];
+    let mut bit = 0;
+    while bit < u64::BITS {
+        let mut level = 0;
+        while level < LEVELS - 1 && 1 << bit >= LIMITS[level as usize] {
+            level += 1;
+        }
+        levels[bit as usize] = level;
+        bit += 1;
+    }
+    levels
+};
 
 #[inline]
 fn bucket(level: u32, time: u64) -> u32 {
