@@ -18,7 +18,9 @@ use crate::support::{Bench, Claim, cpu_time, percentile, pinned, thread_cpu_time
 const LOOP: &str = "C loop over epoll";
 
 const MEDIAN: Claim = Claim::at_most(1.05, "signal to handler, asleep, median", LOOP);
-const TAIL: Claim = Claim::at_most(1.10, "signal to handler, asleep, 99.9 %", LOOP);
+const TAIL: Claim = Claim::at_most(1.10, "signal to handler, asleep, 99.9 %", LOOP).note(
+    "One wake-up in a thousand: it is what else runs on the machine that decides, more than the loop.",
+);
 const BUSY: Claim = Claim::beside("signal to handler, one upon the other", LOOP);
 const CPU: Claim = Claim::beside("CPU time of an event, one upon the other", LOOP);
 
@@ -28,7 +30,7 @@ const QUIET: Duration = Duration::from_micros(40);
 pub(crate) fn run(bench: Bench) {
     let (ours, peer) = (Ours::new(), Peer::new());
     let _here = pinned(two_cpus().driver);
-    let (asleep, busy) = (bench.ops(4000), bench.ops(20_000));
+    let (asleep, busy) = (bench.ops(4000), bench.ops(4000));
     bench.compare_all([MEDIAN, TAIL], || latency(&ours, asleep), || latency(&peer, asleep));
     bench.compare_all([BUSY, CPU], || stream(&ours, busy), || stream(&peer, busy));
 }

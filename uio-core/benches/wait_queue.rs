@@ -16,13 +16,12 @@ const COMPLETION: Claim =
 
 pub(crate) fn run(bench: Bench) {
     let (turns, cpus) = (bench.ops(10_000), two_cpus());
-    let on = |claim, other| {
-        let (queue, futex) =
-            (|| ping_pong::<Queue>(turns, other), || ping_pong::<Futex>(turns, other));
-        bench.compare(claim, queue, futex);
+    let on = |claim, turns, other| {
+        let ours = || ping_pong::<Queue>(turns, other);
+        bench.compare(claim, ours, || ping_pong::<Futex>(turns, other));
     };
-    on(ONE_CPU, cpus.driver);
-    on(TWO_CPUS, cpus.other);
+    on(ONE_CPU, turns, cpus.driver);
+    on(TWO_CPUS, bench.ops(3000), cpus.other);
     let other = cpus.driver;
     bench.compare(
         COMPLETION,
