@@ -114,7 +114,10 @@ fn semaphores(bench: Bench) {
     let calls = bench.ops(500_000);
     let (ours, tokio) = (Semaphore::new(1), tokio::sync::Semaphore::new(1));
     bench.compare(
-        Claim::at_most(1.0, "Semaphore, down and up", "tokio Semaphore, try_acquire"),
+        Claim::at_most(1.0, "Semaphore, down and up", "tokio Semaphore, try_acquire").note(
+            "Both calls take and release a lock, so that what is given cannot be snatched; the peer's acquire is \
+             one compare-and-swap. It is about even, and noise decides.",
+        ),
         || {
             ns_of(calls, || {
                 ours.down();
