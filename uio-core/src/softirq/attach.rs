@@ -1,8 +1,9 @@
 //! [`Softirqs`]: the bottom halves of one dispatcher, as a driver sees them.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use nix::errno::Errno;
@@ -48,10 +49,13 @@ impl Softirqs {
             let softirqs = Self::new(shared);
             let hook: Arc<dyn AfterHook> = softirqs.clone();
             dispatcher.add_after_hook(&hook);
-            softirqs
+            let attached: Weak<dyn Any + Send + Sync> = Arc::<Self>::downgrade(&softirqs);
+            attached
         });
-        // PANIC: not reached; nobody else attaches anything.
-        Arc::clone(attached).downcast().expect("the dispatcher keeps its softirqs")
+        // PANIC: not reached; they are a hook of the dispatcher, which the caller has, and nobody else attaches
+        // anything.
+        let softirqs = attached.upgrade().expect("the dispatcher keeps its hooks");
+        softirqs.downcast().expect("softirqs are attached")
     }
 
     fn new(dispatcher: &Arc<Shared>) -> Arc<Self> {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, ThreadId};
 
 use mio::unix::SourceFd;
@@ -31,8 +31,9 @@ pub(crate) struct Shared {
     /// Lines are shut off, and to be polled. Written by the loop alone.
     pub(super) some_shut_off: AtomicBool,
     pub(super) stop: AtomicBool,
-    /// What a higher layer keeps with the dispatcher: its bottom halves.
-    pub(crate) attached: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// What a higher layer keeps with the dispatcher: its bottom halves. A hook owns them, and so they end with the
+    /// dispatcher, not with this.
+    pub(crate) attached: OnceLock<Weak<dyn Any + Send + Sync>>,
     registry: Registry,
     waker: Waker,
     next_token: AtomicUsize,
