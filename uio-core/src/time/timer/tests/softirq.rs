@@ -148,27 +148,38 @@ fn a_timer_never_runs_beside_itself_between_dispatcher_and_ksoftirqd() {
     let bench = bench();
     let softirqs = softirqs(&bench);
     let (inside, beside) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
-    let last_thread = Arc::new(Mutex::new(String::new()));
-    let (seen, thread) = (Arc::clone(&beside), Arc::clone(&last_thread));
+    let (again, threads) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&beside);
+    let (goes_on, names) = (Arc::clone(&again), Arc::clone(&threads));
     let timer = bench.timer(move |context| {
         if inside.swap(true, Ordering::SeqCst) {
             seen.store(true, Ordering::SeqCst);
         }
         std::thread::yield_now();
-        *thread.lock().unwrap() = name_of_thread();
-        context.modify(now_jiffies());
+        names.lock().unwrap().push(name_of_thread());
+        if goes_on.load(Ordering::SeqCst) {
+            context.modify(now_jiffies());
+        }
         inside.store(false, Ordering::SeqCst);
     });
-    timer.modify(now_jiffies());
-    let runs_on = |name: &str| last_thread.lock().unwrap().starts_with(name);
+    let runs_on =
+        |name: &str| threads.lock().unwrap().iter().any(|ran: &String| ran.starts_with(name));
     let overload = Overload::of(&softirqs);
     // The storm of another vector comes and goes, so that the softirqs move between the two threads.
     for _ in 0..10 {
         overload.0.store(false, Ordering::SeqCst);
         softirqs.raise(Vector::Block);
+        timer.modify(now_jiffies());
         wait_until("a run in ksoftirqd", || runs_on("ksoftirqd/"));
         overload.0.store(true, Ordering::SeqCst);
+        // Where ksoftirqd waits for the processor longer than a jiffy, the timer alone keeps it busy for ever.
+        again.store(false, Ordering::SeqCst);
+        wait_until("the hand-back", || !softirqs.stats().is_handed_over);
+        threads.lock().unwrap().clear();
+        again.store(true, Ordering::SeqCst);
+        timer.modify(now_jiffies());
         wait_until("a run on the dispatcher", || runs_on("irq/test"));
+        threads.lock().unwrap().clear();
     }
     timer.delete_sync();
     assert!(!beside.load(Ordering::SeqCst));
