@@ -273,12 +273,18 @@ fn mod_delayed_work_of_an_item_on_its_queue_puts_it_back_on_its_timer() {
 #[test]
 fn flush_delayed_work_does_not_wait_for_the_time_and_waits_for_the_run() {
     let pools = pools();
-    let queue = bound(&pools);
+    let (queue, gate) = shut(&pools);
     let (work, count) = delayed();
     assert!(!work.flush());
     queue.enqueue_delayed(&work, LONG);
-    // It says whether it waited, and a quick worker leaves nothing to wait for.
-    work.flush();
+    let flusher = {
+        let work = work.clone();
+        thread::spawn(move || work.flush())
+    };
+    wait_for("the flush", || work.work().inner.idle.has_waiters());
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    gate.open();
+    assert!(flusher.join().unwrap());
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
