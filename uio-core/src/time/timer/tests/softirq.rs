@@ -148,22 +148,19 @@ fn a_timer_never_runs_beside_itself_between_dispatcher_and_ksoftirqd() {
     let bench = bench();
     let softirqs = softirqs(&bench);
     let (inside, beside) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
-    let (again, threads) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::new(Vec::new())));
-    let seen = Arc::clone(&beside);
-    let (goes_on, names) = (Arc::clone(&again), Arc::clone(&threads));
+    let runs = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+    let (seen, count) = (Arc::clone(&beside), Arc::clone(&runs));
     let timer = bench.timer(move |context| {
         if inside.swap(true, Ordering::SeqCst) {
             seen.store(true, Ordering::SeqCst);
         }
         std::thread::yield_now();
-        names.lock().unwrap().push(name_of_thread());
-        if goes_on.load(Ordering::SeqCst) {
-            context.modify(now_jiffies());
-        }
+        let in_daemon = name_of_thread().starts_with("ksoftirqd/");
+        count[usize::from(in_daemon)].fetch_add(1, Ordering::SeqCst);
+        context.modify(now_jiffies());
         inside.store(false, Ordering::SeqCst);
     });
-    let runs_on =
-        |name: &str| threads.lock().unwrap().iter().any(|ran: &String| ran.starts_with(name));
+    let runs = |in_daemon| runs[usize::from(in_daemon)].load(Ordering::SeqCst);
     let overload = Overload::of(&softirqs);
     // The storm of another vector comes and goes, so that the softirqs move between the two threads. On a busy
     // machine the timer alone keeps ksoftirqd at it, and so it is stopped for the way back.
@@ -172,16 +169,13 @@ fn a_timer_never_runs_beside_itself_between_dispatcher_and_ksoftirqd() {
         overload.0.store(false, Ordering::SeqCst);
         softirqs.raise(Vector::Block);
         timer.modify(now_jiffies());
-        wait_until("a run in ksoftirqd", || runs_on("ksoftirqd/"));
+        wait_until("a run in ksoftirqd", || runs(true) > before);
         overload.0.store(true, Ordering::SeqCst);
-        // Where ksoftirqd waits for the processor longer than a jiffy, the timer alone keeps it busy for ever.
-        again.store(false, Ordering::SeqCst);
+        timer.delete_sync();
         wait_until("the hand-back", || !softirqs.stats().is_handed_over);
-        threads.lock().unwrap().clear();
-        again.store(true, Ordering::SeqCst);
+        let before = runs(false);
         timer.modify(now_jiffies());
-        wait_until("a run on the dispatcher", || runs_on("irq/test"));
-        threads.lock().unwrap().clear();
+        wait_until("a run on the dispatcher", || runs(false) > before);
     }
     timer.delete_sync();
     assert!(!beside.load(Ordering::SeqCst));
