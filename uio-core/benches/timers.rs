@@ -39,13 +39,14 @@ const OWN: &str = "tokio_util DelayQueue";
 const LOCKED: &str = "tokio_util DelayQueue in a Mutex";
 
 const WHEEL_NOTE: &str =
-    "the peer's start is cheap, it pays when it expires: ten times less would be some nine cycles";
-const START_NOTE: &str = "both take a lock (12 ns) and ask the clock (20 ns), which alone is more than a tenth of the peer's";
+    "The peer's start is cheap, it pays when it expires: ten times less would be some nine cycles.";
+const START_NOTE: &str = "Both take a lock (12 ns) and ask the clock (20 ns), which alone is more than a tenth of the peer's.";
 const CANCEL_NOTE: &str =
-    "the lock, which both take, is 12 ns of it: more than a tenth of the peer's";
+    "The lock, which both take, is 12 ns of it: more than a tenth of the peer's.";
 const EXPIRY_NOTE: &str =
-    "the lock, which both take, is 12 ns of it, and ours calls the callback too";
-const COLD_NOTE: &str = "each is a miss of the cache, which any structure of a million entries has";
+    "The lock, which both take, is 12 ns of it, and ours calls the callback too.";
+const COLD_NOTE: &str =
+    "Each is a miss of the cache, which any structure of a million entries has.";
 
 /// Nanoseconds for one timer: start, cancel, both (a timeout that does not come about), expire.
 type Cost = [f64; 4];
