@@ -62,6 +62,21 @@ impl Trace {
         Self { strace, calls, _dir: dir }
     }
 
+    /// Waits until the thread has made so many calls of that name. Asks nobody but the tracer, so that the waiting
+    /// does not get into the thread's way.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come about.
+    pub fn await_calls(&self, name: &str, number: u64) {
+        wait::until(name, || {
+            let text = fs::read_to_string(&self.calls).unwrap_or_default();
+            // The tracer may be within a line.
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            count(whole).get(name).is_some_and(|made| *made >= number)
+        });
+    }
+
     /// Ends the tracing.
     ///
     /// # Panics

@@ -35,9 +35,9 @@ fn an_interrupt_of_a_simulated_device_is_a_wait_and_a_read() {
     println!("{INTERRUPTS} interrupts: {waits} waits, {reads} reads, else {calls:?}");
     assert_eq!(reads, INTERRUPTS);
     assert!(waits <= 2 * INTERRUPTS + 1, "{waits} waits");
-    // The model raises with its line's lock held, so the dispatcher that it wakes may meet it there, on a machine
-    // with one processor every time: a wait, and a wake-up for whoever might wait behind it.
+    // The writer, and whoever asks for the status, as this story does all the time, may hold a lock when the bottom
+    // half comes. That is chance, and not each time.
     let futexes = calls.remove("futex").unwrap_or(0);
-    assert!(futexes <= 2 * INTERRUPTS, "{futexes} futexes");
+    assert!(futexes <= INTERRUPTS, "{futexes} futexes");
     assert!(calls.is_empty(), "more than was reckoned with: {calls:?}");
 }

@@ -86,6 +86,23 @@ struct LineState {
     raised: u64,
 }
 
+impl LineState {
+    /// Counts an interrupt. Whether it fires now, and with that masks the line; else it is pending.
+    fn raise(&mut self) -> bool {
+        self.raised += 1;
+        let fires = std::mem::take(&mut self.unmasked);
+        self.pending += u64::from(!fires);
+        fires
+    }
+
+    /// Unmasks the line, or gives out what is pending, which fires and leaves it masked.
+    fn unmask(&mut self) -> u64 {
+        let pending = std::mem::take(&mut self.pending);
+        self.unmasked |= pending == 0;
+        pending
+    }
+}
+
 impl SimLine {
     /// A line that is masked.
     ///
@@ -105,13 +122,10 @@ impl SimLine {
 
     /// Raises an interrupt. The device's side.
     pub fn raise(&self) {
-        let mut state = self.state();
-        state.raised += 1;
-        if state.unmasked {
-            state.unmasked = false;
+        let fires = self.state().raise();
+        // Not under the lock, which the dispatcher that this wakes will want.
+        if fires {
             self.signal(1);
-        } else {
-            state.pending += 1;
         }
     }
 
@@ -132,10 +146,9 @@ impl SimLine {
     }
 
     fn unmask(&self) {
-        let mut state = self.state();
-        match std::mem::take(&mut state.pending) {
-            0 => state.unmasked = true,
-            pending => self.signal(pending),
+        let pending = self.state().unmask();
+        if pending > 0 {
+            self.signal(pending);
         }
     }
 
