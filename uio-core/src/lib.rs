@@ -17,6 +17,8 @@ pub mod error;
 pub mod io;
 pub mod irq;
 pub mod kthread;
+pub mod mem;
+pub mod pci;
 pub mod ring;
 mod run_dir;
 pub mod softirq;

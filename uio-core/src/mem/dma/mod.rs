@@ -1,0 +1,113 @@
+//! DMA: memory that a device reads and writes, through the IOMMU and nowhere else.
+//!
+//! # Vocabulary
+//!
+//! - **IOVA**: an address as the device uses it. The IOMMU translates it; it is never a physical address.
+//! - **pages**: memory of this process, pinned while it is mapped ([`Pages`]).
+//! - **domain**: the addresses of one device: which may be used, and which are ([`Domain`]).
+//! - **IOMMU**: what maps pages at an IOVA ([`Iommu`]): the kernel's, or a model's.
+//!
+//! Mirrors `include/linux/dma-mapping.h`, `rust/kernel/dma.rs` and `drivers/iommu/iova.c`.
+
+mod domain;
+mod pages;
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::error::Result;
+pub use domain::Domain;
+pub use pages::Pages;
+
+/// An address as a device uses it: `dma_addr_t`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Iova(pub u64);
+
+impl fmt::Display for Iova {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// Which way data goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[doc(alias = "dma_data_direction")]
+pub enum Direction {
+    /// The device reads.
+    ToDevice,
+    /// The device writes.
+    FromDevice,
+    /// Both.
+    Bidirectional,
+}
+
+impl Direction {
+    /// Whether the device reads.
+    #[must_use]
+    pub const fn device_reads(self) -> bool {
+        matches!(self, Self::ToDevice | Self::Bidirectional)
+    }
+
+    /// Whether the device writes.
+    #[must_use]
+    pub const fn device_writes(self) -> bool {
+        matches!(self, Self::FromDevice | Self::Bidirectional)
+    }
+}
+
+/// The addresses that a device can put on the bus: the lowest so many bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mask(u32);
+
+impl Mask {
+    /// `n` bits, 1 to 64.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is 0 or more than 64: when the program is compiled, if it is a constant.
+    #[must_use]
+    #[doc(alias = "DMA_BIT_MASK")]
+    pub const fn bits(n: u32) -> Self {
+        assert!(n >= 1 && n <= 64, "a DMA mask has 1 to 64 bits");
+        Self(n)
+    }
+
+    /// The highest address.
+    #[must_use]
+    pub const fn max(self) -> Iova {
+        Iova(u64::MAX >> (64 - self.0))
+    }
+}
+
+/// What a backend supplies: the kernel's IOMMU behind a VFIO container, or that of a simulated bus.
+///
+/// Mirrors `struct iommu_domain_ops` (`include/linux/iommu.h`).
+pub trait Iommu: Send + Sync {
+    /// The addresses that may be used, inclusive at both ends, in order.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    fn ranges(&self) -> Result<Vec<RangeInclusive<u64>>>;
+
+    /// The smallest page, in bytes: addresses and lengths are multiples of it.
+    fn granule(&self) -> u64;
+
+    /// How many more mappings the kernel takes, if it counts them.
+    fn available(&self) -> Option<u32>;
+
+    /// Lets the device reach all of `pages` from `iova` on.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `ENOSPC`, `EEXIST`, `EINVAL` with what to do about it.
+    fn map(&self, iova: Iova, pages: &Arc<Pages>, direction: Direction) -> Result<()>;
+
+    /// Takes away again what one [`map`](Self::map) gave. When it returns, the device reaches it no more.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; then the device may still reach it.
+    fn unmap(&self, iova: Iova, len: u64) -> Result<()>;
+}
