@@ -142,3 +142,6 @@ fn absorb(address: usize) -> bool {
     }
     replaced
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
