@@ -142,7 +142,7 @@ fn disassembled() -> BTreeMap<String, Vec<String>> {
         if let Some(name) = line.strip_prefix('<').and_then(|line| line.strip_suffix(">:")) {
             name.clone_into(&mut function);
         } else if let (true, Some(instruction)) =
-            (line.starts_with('\t'), line.trim().split('#').next())
+            (line.starts_with('\t'), line.trim().split("# ").next())
         {
             functions.entry(function.clone()).or_default().push(instruction.trim().to_owned());
         }
