@@ -3,7 +3,9 @@
 //! Only [`sysfs`] is public: what it reads is text, and tools look at devices through it without touching them.
 
 pub(crate) mod clock;
+pub(crate) mod memlock;
 pub(crate) mod mmap;
+pub(crate) mod pages;
 pub(crate) mod sched;
 pub(crate) mod schedstat;
 pub(crate) mod scm;
