@@ -7,7 +7,7 @@
 //! - `settings`: both made into what the daemon runs;
 //! - `daemon`: devices opened, drivers bound, and their end;
 //! - `events`: signals, devices that go away, and the order of shutdown;
-//! - `control`, `status`: the control socket and what it answers;
+//! - `control`, `status`, `registers`: the control socket and what it answers;
 //! - `run_dir`: the directory of sockets;
 //! - `banner`: what is printed at the start.
 //!
@@ -20,6 +20,7 @@ mod config;
 mod control;
 mod daemon;
 mod events;
+mod registers;
 mod run_dir;
 mod settings;
 mod status;
