@@ -6,6 +6,7 @@ mod fake;
 mod irq;
 mod ls;
 mod manners;
+mod registers;
 mod resources;
 mod softirqs;
 mod status;
