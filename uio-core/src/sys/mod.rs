@@ -1,8 +1,10 @@
 //! The raw Linux ABI, one file per kernel object. Everything above speaks through these.
 //!
-//! Only [`sysfs`] is public: what it reads is text, and tools look at devices through it without touching them.
+//! Only [`sysfs`] and [`hints`] are public: what the first reads is text, and tools look at devices through it without
+//! touching them; the second is text itself, what to do when the kernel says no.
 
 pub(crate) mod clock;
+pub mod hints;
 pub(crate) mod mmap;
 pub(crate) mod sched;
 pub(crate) mod schedstat;

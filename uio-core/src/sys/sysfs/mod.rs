@@ -12,6 +12,7 @@
 //! The formats are those of `Documentation/ABI/` in the kernel tree: `testing/sysfs-bus-pci`, and for UIO
 //! `drivers/uio/uio.c`.
 
+mod group;
 mod pci;
 mod uio;
 
@@ -19,6 +20,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use group::GroupMember;
 pub use pci::{MsiKind, PciBar, PciInfo};
 pub use uio::{UioInfo, UioMap, UioPort};
 
