@@ -2,7 +2,8 @@
 //!
 //! It reads what the kernel publishes as text, and asks running daemons; it opens no device, so looking
 //! changes nothing. [`cli`] says what can be asked, `cmd/` answers it with the parsers of `proc/` and the
-//! discovery of `uio_core::sys::sysfs`, and [`out`] prints the answer.
+//! discovery of `uio_core::sys::sysfs`, and [`out`] prints the answer. What changes a device is `bind` and `unbind`
+//! alone; [`kernel`] keeps them from waiting for ever.
 //!
 //! Exit codes: 0 done, 1 failed, 2 misused. An error is one line on standard error; a reader that closes the
 //! pipe has had what it wanted, which is no error.
@@ -12,6 +13,7 @@ mod cli;
 mod cmd;
 mod control;
 mod failure;
+mod kernel;
 mod out;
 mod proc;
 mod size;
@@ -30,6 +32,7 @@ use out::Out;
 
 fn main() -> ExitCode {
     let done = match Cli::try_parse() {
+        Ok(Cli { command: Command::Attribute(args), .. }) => return cmd::attribute::run(&args),
         Ok(cli) => {
             let mut out = Out::stdout(cli.color);
             run(&cli, &mut out).and_then(|()| Ok(out.flush()?))
@@ -57,7 +60,11 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Irq(args) => cmd::irq::run(args, cli, out),
         Command::Softirqs(args) => cmd::softirqs::run(args, cli, out),
         Command::Ls => cmd::ls::run(cli, out),
+        Command::Bind(args) => cmd::bind::bind(args, cli, out),
+        Command::Unbind(args) => cmd::bind::unbind(args, cli, out),
         Command::Status(args) => cmd::status::run(args, cli, out),
+        // It has no output of its own; see main.
+        Command::Attribute(_) => Ok(()),
     }
 }
 

@@ -124,9 +124,10 @@ impl Step {
         }
         let explained = Error::from_io(error, self.act(), self.thing());
         match self {
-            Self::Bind { driver, .. } => explained
-                .with_cause(format_args!("{driver} refuses it ({error})"))
-                .with_hint("see why: dmesg"),
+            Self::Bind { driver, .. } => {
+                let cause = format!("{driver} refuses it ({})", explained.errno());
+                explained.with_cause(cause).with_hint("dmesg may say why")
+            }
             _ => explained,
         }
     }

@@ -137,7 +137,9 @@ impl Machine {
         let function = self.sysfs.pci(bdf);
         let mut paths: Vec<String> =
             nodes::below(&function).iter().filter_map(|node| node.path.clone()).collect();
-        if let Some(group) = super::link_name(&function.join("iommu_group")) {
+        // The group may be open for the sake of another function in it.
+        let with_vfio = self.sysfs.pci_driver_of(bdf).is_some_and(|driver| driver.contains("vfio"));
+        if let Some(group) = super::link_name(&function.join("iommu_group")).filter(|_| with_vfio) {
             paths.extend([format!("/dev/vfio/{group}"), format!("/dev/vfio/noiommu-{group}")]);
         }
         paths.sort();

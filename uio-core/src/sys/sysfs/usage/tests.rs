@@ -253,6 +253,9 @@ fn whoever_has_a_node_of_it_open_is_named() {
     let group = world.dir.path().join(format!("sys/devices/pci0000:00/{BDF}/iommu_group"));
     symlink("../../../kernel/iommu_groups/12", group).unwrap();
     world.open(79, "qemu", "/dev/vfio/12 (deleted)");
+    assert_eq!(world.uses().len(), 1, "it may be open for another function of the group");
+    let driver = world.dir.path().join(format!("sys/devices/pci0000:00/{BDF}/driver"));
+    symlink("../../../bus/pci/drivers/vfio-pci", driver).unwrap();
     assert_eq!(world.uses().len(), 2);
     assert_eq!(
         world.machine.holders_of(BDF)[1].to_string(),
