@@ -448,6 +448,8 @@ fn the_status_of_a_function_says_who_has_it() {
     assert_eq!(json["holders"][0], json!({"pid": 77, "name": "uiod", "node": "/dev/vfio/3"}));
     assert_eq!(json["daemons"][0]["driver"], "edu");
 
+    // The daemon answers once.
+    fs::remove_dir_all(world.path("run")).unwrap();
     let text = world.status(&[DISK]).stdout();
     assert!(text.starts_with(&format!("{DISK}, 1b36:0010\n  driver           nvme\n")), "{text}");
     assert!(text.contains("5, not viable"), "{text}");

@@ -160,7 +160,7 @@ impl Kernel for Model {
         }
     }
 
-    fn load_module(&self, name: &str) -> crate::error::Result<()> {
+    fn load_module(&self, name: &str) -> Result<()> {
         self.log.borrow_mut().push(format!("modprobe {name}"));
         if self.modules.contains(name) {
             self.add_driver(name);
@@ -285,7 +285,7 @@ fn a_write_that_succeeds_and_does_nothing_is_noticed() {
         fn write(&self, _: &Path, _: &str) -> io::Result<()> {
             Ok(())
         }
-        fn load_module(&self, _: &str) -> crate::error::Result<()> {
+        fn load_module(&self, _: &str) -> Result<()> {
             Ok(())
         }
     }
