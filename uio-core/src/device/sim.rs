@@ -3,6 +3,9 @@
 //! A [`Model`] supplies regions, which see every access of the driver, and a [`SimLine`], on which it raises
 //! interrupts. `uiod` runs one as its embedded default; a test of a driver runs one with `cargo test`.
 
+mod dma;
+mod pci;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,6 +19,10 @@ use super::{Backend, RegionInfo};
 use crate::error::{Error, Result};
 use crate::io::{IoMem, IoRegion, RegionModel};
 use crate::irq::LineSource;
+use crate::mem::dma::Iommu;
+use crate::pci::{ConfigAccess, ConfigSpace, Id, IrqType};
+pub use dma::{DmaBus, DmaFault};
+pub use pci::{SimConfig, SimVector};
 
 /// The device's side of a simulated device. Dropped with the device.
 pub trait Model: Send + Sync {
@@ -24,6 +31,31 @@ pub trait Model: Send + Sync {
 
     /// The interrupt line, if the device has one.
     fn line(&self) -> Option<Arc<SimLine>>;
+
+    /// Who the device is, if it is on a simulated PCI bus; then it has a [`config`](Self::config) too.
+    fn pci_id(&self) -> Option<Id> {
+        None
+    }
+
+    /// The configuration space; [`SimConfig`] is one.
+    fn config(&self) -> Option<Arc<dyn ConfigAccess>> {
+        None
+    }
+
+    /// The vectors of its message-signalled interrupts (MSI).
+    fn vectors(&self) -> Vec<Arc<SimVector>> {
+        Vec::new()
+    }
+
+    /// The bus on which it does DMA.
+    fn dma(&self) -> Option<Arc<DmaBus>> {
+        None
+    }
+
+    /// Goes back to the state after power-on; `false` if the device has no reset.
+    fn reset(&self) -> bool {
+        false
+    }
 }
 
 type MakeModel = Arc<dyn Fn() -> Result<Box<dyn Model>> + Send + Sync>;
@@ -73,6 +105,11 @@ impl fmt::Debug for Models {
 ///
 /// It masks itself when it fires. What is raised while it is masked is counted, and fires, all of it as one
 /// event, when it is unmasked; so the events that the driver counts are always those that were raised.
+///
+/// A device whose line is level-triggered, as INTx is, says when its level changes ([`set_level`]): as long as it
+/// is asserted, the line fires whenever it is unmasked.
+///
+/// [`set_level`]: Self::set_level
 pub struct SimLine {
     fd: EventFd,
     gone: AtomicBool,
@@ -82,6 +119,8 @@ pub struct SimLine {
 #[derive(Debug, Default)]
 struct LineState {
     unmasked: bool,
+    /// A level-triggered device asserts the line.
+    asserted: bool,
     pending: u64,
     raised: u64,
 }
@@ -95,8 +134,20 @@ impl LineState {
         fires
     }
 
+    /// Asserts the line or lets it go. Whether it fires now, and with that masks the line.
+    fn set_level(&mut self, asserted: bool) -> bool {
+        self.asserted = asserted;
+        let fires = asserted && std::mem::take(&mut self.unmasked);
+        self.raised += u64::from(fires);
+        fires
+    }
+
     /// Unmasks the line, or gives out what is pending, which fires and leaves it masked.
     fn unmask(&mut self) -> u64 {
+        if self.asserted && self.pending == 0 {
+            self.pending = 1;
+            self.raised += 1;
+        }
         let pending = std::mem::take(&mut self.pending);
         self.unmasked |= pending == 0;
         pending
@@ -124,6 +175,18 @@ impl SimLine {
     pub fn raise(&self) {
         let fires = self.state().raise();
         // Not under the lock, which the dispatcher that this wakes will want.
+        if fires {
+            self.signal(1);
+        }
+    }
+
+    /// Asserts a level-triggered line, or lets it go. The device's side.
+    ///
+    /// While the line is asserted it fires each time that it is unmasked; an assertion that ends while the line is
+    /// masked fires nothing.
+    pub fn set_level(&self, asserted: bool) {
+        let fires = self.state().set_level(asserted);
+        // Not under the lock, as above.
         if fires {
             self.signal(1);
         }
@@ -205,8 +268,11 @@ pub(super) struct SimBackend {
     infos: Vec<RegionInfo>,
     regions: Vec<Arc<dyn RegionModel>>,
     line: Option<Arc<SimLine>>,
-    /// Kept for its drop, which ends the device.
-    _model: Box<dyn Model>,
+    id: Option<Id>,
+    config: Option<ConfigSpace>,
+    vectors: Vec<Arc<SimVector>>,
+    /// Its drop ends the device.
+    model: Box<dyn Model>,
 }
 
 impl SimBackend {
@@ -220,7 +286,15 @@ impl SimBackend {
             size: region.size() as u64,
             offset: 0,
         });
-        Self { infos: infos.collect(), line: model.line(), regions, _model: model }
+        Self {
+            infos: infos.collect(),
+            line: model.line(),
+            id: model.pci_id(),
+            config: model.config().map(ConfigSpace::new),
+            vectors: model.vectors(),
+            regions,
+            model,
+        }
     }
 }
 
@@ -252,6 +326,42 @@ impl Backend for SimBackend {
             Error::new(Errno::ENXIO, "cannot take interrupt line of", "a simulated device")
         })?;
         Ok(Box::new(SimSource(line)))
+    }
+
+    fn pci_id(&self) -> Option<&Id> {
+        self.id.as_ref()
+    }
+
+    fn config(&self) -> Option<&ConfigSpace> {
+        self.config.as_ref()
+    }
+
+    fn vector_count(&self, kind: IrqType) -> usize {
+        if kind == IrqType::Msi { self.vectors.len() } else { 0 }
+    }
+
+    fn enable_vectors(&self, _kind: IrqType, count: usize) -> Result<Vec<Box<dyn LineSource>>> {
+        self.vectors[..count].iter().map(|vector| vector.enable()).collect()
+    }
+
+    fn disable_vectors(&self, _kind: IrqType) {
+        self.vectors.iter().for_each(|vector| vector.disable());
+    }
+
+    fn iommu(&self) -> Result<Box<dyn Iommu>> {
+        let bus = self.model.dma().ok_or_else(|| {
+            Error::new(Errno::EOPNOTSUPP, "cannot do DMA on", "a simulated device")
+                .with_cause("its model has no DMA")
+        })?;
+        Ok(Box::new(dma::SimIommu(bus)))
+    }
+
+    fn reset(&self) -> Result<()> {
+        if self.model.reset() {
+            return Ok(());
+        }
+        Err(Error::new(Errno::EOPNOTSUPP, "cannot reset", "a simulated device")
+            .with_cause("its model has no reset"))
     }
 
     fn revoke(&self) {}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use nix::errno::Errno;
 
-use super::dispatch::{Dispatcher, Shared};
+use super::dispatch::{Dispatcher, DispatcherHandle, Shared};
 use super::flow::Line;
 use super::hold::DeliveryHeldGuard;
 use super::state::LineState;
@@ -62,7 +62,16 @@ impl IrqLine {
         source: Box<dyn LineSource>,
         dispatcher: &Dispatcher,
     ) -> Self {
-        Self { line: Arc::new(Line::new(name.into(), source, dispatcher.shared())) }
+        Self::on(name, source, &dispatcher.handle())
+    }
+
+    /// As [`new`](Self::new), for those who outlive the dispatcher.
+    pub(crate) fn on(
+        name: impl Into<String>,
+        source: Box<dyn LineSource>,
+        dispatcher: &DispatcherHandle,
+    ) -> Self {
+        Self { line: Arc::new(Line::new(name.into(), source, dispatcher.0.clone())) }
     }
 
     /// Calls `hook` once, on the dispatcher, when the source says that the device is gone.
@@ -70,6 +79,12 @@ impl IrqLine {
     /// The first hook stays; a line has one device.
     pub fn on_gone(&self, hook: impl Fn(Errno) + Send + Sync + 'static) {
         let _ = self.line.gone.set(Box::new(hook));
+    }
+
+    /// The device is gone, though its source has not said so: no handler starts any more, and the hook of
+    /// [`on_gone`](Self::on_gone) is called, unless it was.
+    pub(crate) fn end(&self, errno: Errno) {
+        self.line.die(errno);
     }
 
     /// The name, as in `/proc/interrupts`.

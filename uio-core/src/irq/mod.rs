@@ -52,12 +52,14 @@ mod state;
 mod stats;
 pub(crate) mod thread;
 mod threaded;
+mod watch;
 
 pub use crate::sync::context::{
     Level, current_level, in_hardirq, in_interrupt, in_softirq, might_sleep,
 };
 pub use affinity::{HardwareIrq, ProcIrq};
 pub use any_context::{AnyContextRegistration, request_any_context_irq};
+pub(crate) use dispatch::DispatcherHandle;
 pub(crate) use dispatch::Shared;
 pub use dispatch::{AfterHook, Dispatcher};
 pub use eventfd::EventFdSource;
@@ -71,6 +73,7 @@ pub use stats::LineStats;
 pub(crate) use stats::bump;
 pub use thread::{CpuSet, Scheduler, ThreadOptions};
 pub use threaded::{ThreadedRegistration, request_threaded_irq};
+pub(crate) use watch::Watch;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
