@@ -7,21 +7,29 @@
 //! | --- | --- | --- |
 //! | [`sim`] | a model in this process | an eventfd |
 //! | `uio` | `mmap` of `/dev/uioN` | `read` and `write` of `/dev/uioN` |
+//! | `vfio` | `mmap` of the function, else `pread` and `pwrite` | an eventfd for each vector |
 //!
 //! # When a device goes away
 //!
-//! Unbinding and unplugging show first on the interrupt line. Then, on the dispatcher, once and in this
-//! order: the line takes no more interrupts; the memory behind every mapping is replaced by ones; regions say
+//! Unbinding and unplugging show first on the interrupt line, or the kernel asks for the device. Then, once and in
+//! this order: the lines take no more interrupts; the memory behind every mapping is replaced by ones; regions say
 //! [`Gone`](crate::io::AccessError::Gone); the hooks of [`Device::on_gone`] are called; what the device holds
-//! for its driver ([`Devres`]) is released.
+//! for its driver ([`Devres`]) is released; the device is closed. All but the last, which may take long, is done on
+//! the dispatcher, or on the thread of the device that the kernel asks for; that one first calls the hooks of
+//! [`Device::on_remove_requested`].
 
 mod backend;
 mod bus;
 mod devres;
+mod notices;
+#[cfg(not(loom))]
+mod open_pci;
 pub mod sim;
 mod spec;
 mod uio;
 mod vectors;
+#[cfg(not(loom))]
+mod vfio;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +75,7 @@ pub struct Device {
     vectors: Mutex<Option<Vec<IrqLine>>>,
     domain: Mutex<Option<Arc<Domain>>>,
     hooks: Mutex<Vec<GoneHook>>,
+    notices: notices::Notices,
     managed: devres::Stack,
 }
 
@@ -91,11 +100,13 @@ impl Device {
                 let (name, label) = (backend.title(), backend.label().to_owned());
                 Self::build(name, label, Box::new(backend), dispatcher)
             }
-            DeviceSpec::Pci(address) => Err(Error::new(
-                Errno::EOPNOTSUPP,
-                "cannot open device",
-                format_args!("pci:{address}"),
-            )),
+            #[cfg(not(loom))]
+            DeviceSpec::Pci(address) => {
+                let (name, label, backend) = open_pci::open(*address)?;
+                Self::build(name, label, backend, dispatcher)
+            }
+            #[cfg(loom)]
+            DeviceSpec::Pci(_) => Err(Error::new(Errno::EOPNOTSUPP, "cannot open device", spec)),
         }
     }
 
@@ -115,12 +126,14 @@ impl Device {
             vectors: Mutex::new(None),
             domain: Mutex::new(None),
             hooks: Mutex::new(Vec::new()),
+            notices: notices::Notices::default(),
             managed: devres::Stack::default(),
         });
         for index in 0..device.backend.lines() {
             let line = device.new_line(&device.name, device.backend.line(index)?);
             device.lines().push(line);
         }
+        device.listen()?;
         Ok(device)
     }
 
@@ -226,7 +239,7 @@ impl Device {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Calls `hook` once, on the dispatcher, when the device goes away. The hook may not wait for anything.
+    /// Calls `hook` once, on the dispatcher or the device's own thread, when the device goes away. The hook may not wait for anything.
     ///
     /// A device that is gone already calls it at once.
     pub fn on_gone(&self, hook: impl Fn(Errno) + Send + Sync + 'static) {
@@ -238,7 +251,12 @@ impl Device {
         hooks.push(Arc::new(hook));
     }
 
+    /// Ends the device, if that has not been done.
     fn mark_gone(&self, errno: Errno) {
+        // A line that ends comes back here, and finds itself ended.
+        let own = self.own_lines();
+        let vectors = self.vectors().clone().unwrap_or_default();
+        own.iter().chain(&vectors).for_each(|line| line.end(errno));
         self.backend.revoke();
         let hooks = {
             let mut hooks = self.hooks();

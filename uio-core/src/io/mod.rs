@@ -38,5 +38,6 @@ mod register;
 
 pub use access::{AccessError, Io};
 pub use mmio::IoMem;
+pub(crate) use region::RegionAccess;
 pub use region::{IoRegion, RegionModel, Width};
 pub use register::{Field, FieldInfo, FieldValue, Readable, Register, Word, Writable};

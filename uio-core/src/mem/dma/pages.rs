@@ -6,6 +6,8 @@ use std::ptr::NonNull;
 
 use crate::error::Result;
 use crate::sys::mmap::{Mapping, page_size};
+#[cfg(not(loom))]
+use crate::sys::vfio::DmaMemory;
 
 /// Zeroed memory of whole pages. What a device may be writing is never behind a reference: it is copied in and
 /// out, by volatile accesses.
@@ -65,6 +67,18 @@ impl Pages {
         assert!(inside, "{len} bytes at {offset} are outside {} bytes of pages", self.len());
         // SAFETY: `offset` is inside the mapping.
         unsafe { self.address().add(offset) }
+    }
+}
+
+// SAFETY: the mapping is the pages' own as long as they live, and is reached by volatile accesses only.
+#[cfg(not(loom))]
+unsafe impl DmaMemory for Pages {
+    fn address(&self) -> NonNull<u8> {
+        Self::address(self)
+    }
+
+    fn len(&self) -> usize {
+        Self::len(self)
     }
 }
 
