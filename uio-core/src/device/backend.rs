@@ -11,6 +11,7 @@ use crate::io::{IoMem, IoRegion};
 use crate::irq::LineSource;
 use crate::mem::dma::Iommu;
 use crate::pci::{ConfigSpace, Id, IrqType};
+use crate::sys::sigbus::FaultMark;
 
 /// The sources of vectors that were enabled.
 pub(crate) type NewVectors = Vec<Box<dyn LineSource>>;
@@ -101,6 +102,12 @@ pub(crate) trait Backend: Send + Sync {
         Ok(())
     }
 
-    /// The device is gone: make every access to its memory harmless.
+    /// What its mappings set when an access finds no memory; none without mappings of real memory. Its flag is
+    /// then the device's.
+    fn fault_mark(&self) -> Option<&Arc<FaultMark>> {
+        None
+    }
+
+    /// The device is gone: make every access to its memory harmless. May be called again.
     fn revoke(&self);
 }

@@ -11,16 +11,18 @@
 //!
 //! # When a device goes away
 //!
-//! Unbinding and unplugging show first on the interrupt line, or the kernel asks for the device. Then, once and in
-//! this order: the lines take no more interrupts; the memory behind every mapping is replaced by ones; regions say
-//! [`Gone`](crate::io::AccessError::Gone); the hooks of [`Device::on_gone`] are called; what the device holds
-//! for its driver ([`Devres`]) is released; the device is closed. All but the last, which may take long, is done on
-//! the dispatcher, or on the thread of the device that the kernel asks for; that one first calls the hooks of
+//! Unbinding and unplugging show first on the interrupt line; or at an access that finds no memory, which reads as
+//! ones and at once has all regions say [`Gone`](crate::io::AccessError::Gone); or the kernel asks for the device.
+//! Then, once and in this order: the lines take no more interrupts; the memory behind every mapping is replaced by
+//! ones; regions say `Gone`; the hooks of [`Device::on_gone`] are called; what the device holds for its driver
+//! ([`Devres`]) is released; the device is closed. All but the last, which may take long, is done on the
+//! dispatcher, or on the thread of the device that the kernel asks for; that one first calls the hooks of
 //! [`Device::on_remove_requested`].
 
 mod backend;
 mod bus;
 mod devres;
+mod fault;
 mod notices;
 #[cfg(not(loom))]
 mod open_pci;
@@ -33,13 +35,13 @@ mod vfio;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::errno::Errno;
 
 use crate::error::{Error, Result};
 use crate::io::{Io, IoMem, IoRegion};
-use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource};
+use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource, Watch};
 use crate::mem::dma::Domain;
 pub(crate) use backend::Backend;
 pub use devres::{Devres, DevresGuard};
@@ -76,6 +78,8 @@ pub struct Device {
     domain: Mutex<Option<Arc<Domain>>>,
     hooks: Mutex<Vec<GoneHook>>,
     notices: notices::Notices,
+    /// Of accesses that find no memory.
+    faults: OnceLock<Watch>,
     managed: devres::Stack,
 }
 
@@ -116,19 +120,22 @@ impl Device {
         backend: Box<dyn Backend>,
         dispatcher: &Dispatcher,
     ) -> Result<Arc<Self>> {
+        let gone = backend.fault_mark().map(|mark| Arc::clone(mark.gone())).unwrap_or_default();
         let device = Arc::new(Self {
             name,
             label,
             backend,
-            gone: Arc::new(AtomicBool::new(false)),
+            gone,
             dispatcher: dispatcher.handle(),
             lines: Mutex::new(Vec::new()),
             vectors: Mutex::new(None),
             domain: Mutex::new(None),
             hooks: Mutex::new(Vec::new()),
             notices: notices::Notices::default(),
+            faults: OnceLock::new(),
             managed: devres::Stack::default(),
         });
+        device.watch_faults(dispatcher)?;
         for index in 0..device.backend.lines() {
             let line = device.new_line(&device.name, device.backend.line(index)?);
             device.lines().push(line);

@@ -146,6 +146,10 @@ impl Backend for UioBackend {
         }))
     }
 
+    fn fault_mark(&self) -> Option<&Arc<FaultMark>> {
+        Some(&self.mark)
+    }
+
     fn revoke(&self) {
         let mappings = self.mappings.lock().unwrap_or_else(PoisonError::into_inner);
         for mapping in mappings.iter().flatten() {

@@ -32,7 +32,6 @@ mod irqs;
 mod pin;
 mod regions;
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -208,6 +207,10 @@ impl Backend for VfioBackend {
         self.keeper.listen(&self.name, events)
     }
 
+    fn fault_mark(&self) -> Option<&Arc<FaultMark>> {
+        Some(&self.mark)
+    }
+
     fn revoke(&self) {
         self.regions.revoke();
         self.keeper.close();
@@ -218,15 +221,5 @@ impl Drop for VfioBackend {
     fn drop(&mut self) {
         self.keeper.close();
         self.keeper.wait();
-    }
-}
-
-/// How each descriptor is watched: without a mark that is set, nothing has faulted.
-impl std::fmt::Debug for VfioBackend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VfioBackend")
-            .field("name", &self.name)
-            .field("mark", &self.mark.event().as_fd())
-            .finish_non_exhaustive()
     }
 }
