@@ -6,6 +6,8 @@
 pub(crate) mod clock;
 pub mod hints;
 pub(crate) mod mmap;
+#[cfg(not(loom))]
+pub(crate) mod pci_files;
 pub(crate) mod sched;
 pub(crate) mod schedstat;
 pub(crate) mod scm;

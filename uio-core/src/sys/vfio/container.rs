@@ -56,7 +56,7 @@ impl IommuInfo {
         for capability in chain(answer, first) {
             match capability.id {
                 VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE => {
-                    info.ranges = Some(capability.iova_ranges())
+                    info.ranges = Some(capability.iova_ranges());
                 }
                 VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL => info.dma_avail = capability.dma_avail(),
                 _ => {}
