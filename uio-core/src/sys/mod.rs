@@ -5,7 +5,9 @@
 
 pub(crate) mod clock;
 pub mod hints;
+pub(crate) mod memlock;
 pub(crate) mod mmap;
+pub(crate) mod pages;
 #[cfg(not(loom))]
 pub(crate) mod pci_files;
 pub(crate) mod sched;

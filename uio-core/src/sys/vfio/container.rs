@@ -26,7 +26,7 @@ pub(crate) struct Container(OwnedFd);
 /// # Safety
 ///
 /// `address` and `len` tell memory that belongs to the implementor as long as it lives, and to which no Rust
-/// reference leads: it changes under the program.
+/// reference leads while the device may reach it: it changes under the program.
 pub(crate) unsafe trait DmaMemory {
     /// Where it begins.
     fn address(&self) -> NonNull<u8>;
