@@ -11,8 +11,10 @@
 mod cli;
 mod cmd;
 mod control;
+mod doctor;
 mod failure;
 mod out;
+mod pci_config;
 mod proc;
 mod size;
 mod source;
@@ -57,6 +59,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Irq(args) => cmd::irq::run(args, cli, out),
         Command::Softirqs(args) => cmd::softirqs::run(args, cli, out),
         Command::Ls => cmd::ls::run(cli, out),
+        Command::Doctor(args) => cmd::doctor::run(args, cli, out),
         Command::Status(args) => cmd::status::run(args, cli, out),
     }
 }

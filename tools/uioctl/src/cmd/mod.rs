@@ -1,6 +1,7 @@
 //! The commands, one file each: arguments in, text or JSON out.
 
 mod daemons;
+pub(crate) mod doctor;
 pub(crate) mod irq;
 pub(crate) mod ls;
 pub(crate) mod resources;
