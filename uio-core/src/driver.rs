@@ -25,6 +25,7 @@ use nix::errno::Errno;
 use crate::chardev;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::pci;
 use crate::softirq::Softirqs;
 
 /// What a driver is given to claim.
@@ -70,6 +71,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Labels of the devices that it drives.
     const ID_TABLE: &'static [&'static str];
 
+    /// PCI functions that it drives.
+    const PCI_ID_TABLE: &'static [pci::DeviceId] = &[];
+
     /// Claims the device and starts it.
     ///
     /// # Errors
@@ -82,6 +86,15 @@ pub trait Driver: Send + Sync + Sized + 'static {
 
     /// The fill of its rings.
     fn rings(&self) -> Vec<RingFill>;
+
+    /// Has the device stop: no more DMA, no more interrupts. The kernel wants the device back, and after this it
+    /// goes: [`gone`](Self::gone), the end of the vectors and of the open device. On a thread that may sleep; at
+    /// most a second.
+    fn quiesce(&self) {}
+
+    /// The device reported an error that its bus noticed (AER): nothing of it is to be trusted. On a thread that
+    /// may sleep.
+    fn error_detected(&self) {}
 
     /// The device went away. May not wait for anything.
     fn gone(&self, errno: Errno) {
@@ -97,6 +110,10 @@ pub trait Bound: Send + Sync {
     fn node(&self) -> &chardev::Registration;
     /// [`Driver::rings`].
     fn rings(&self) -> Vec<RingFill>;
+    /// [`Driver::quiesce`].
+    fn quiesce(&self);
+    /// [`Driver::error_detected`].
+    fn error_detected(&self);
     /// [`Driver::gone`].
     fn gone(&self, errno: Errno);
 }
@@ -114,6 +131,14 @@ impl<D: Driver> Bound for D {
         Driver::rings(self)
     }
 
+    fn quiesce(&self) {
+        Driver::quiesce(self);
+    }
+
+    fn error_detected(&self) {
+        Driver::error_detected(self);
+    }
+
     fn gone(&self, errno: Errno) {
         Driver::gone(self, errno);
     }
@@ -123,7 +148,15 @@ type ProbeFn = fn(&Probe<'_>) -> Result<Arc<dyn Bound>>;
 
 struct Entry {
     ids: &'static [&'static str],
+    pci_ids: &'static [pci::DeviceId],
     probe: ProbeFn,
+}
+
+impl Entry {
+    fn drives(&self, device: &Device) -> bool {
+        let on_pci = |id| self.pci_ids.iter().any(|entry| entry.matches(id));
+        self.ids.contains(&device.label()) || device.pci_id().is_some_and(on_pci)
+    }
 }
 
 /// The drivers that a program has.
@@ -140,7 +173,7 @@ impl Registry {
     #[must_use]
     pub fn with<D: Driver>(mut self) -> Self {
         let probe: ProbeFn = |probe| Ok(Arc::new(D::probe(probe)?));
-        self.0.insert(D::NAME, Entry { ids: D::ID_TABLE, probe });
+        self.0.insert(D::NAME, Entry { ids: D::ID_TABLE, pci_ids: D::PCI_ID_TABLE, probe });
         self
     }
 
@@ -157,7 +190,7 @@ impl Registry {
     pub fn find(&self, device: &Device, wanted: Option<&str>) -> Result<&'static str> {
         let found = self.0.iter().find(|(name, entry)| match wanted {
             Some(wanted) => **name == wanted,
-            None => entry.ids.contains(&device.label()),
+            None => entry.drives(device),
         });
         found.map(|(name, _)| *name).ok_or_else(|| {
             let names = self.names().collect::<Vec<_>>().join(", ");

@@ -94,6 +94,9 @@ pub struct IoctlArg<'a> {
     pub input: &'a [u8],
     /// Room for what the client gets back: [`IoctlLayout::output`] bytes, zeroed.
     pub output: &'a mut [u8],
+    /// 0 at the first trial; what a trial that ends with `EAGAIN` leaves here, the next one of the same call
+    /// finds. Only for calls that [wait](CharDevice::ioctl_waits).
+    pub state: &'a mut u64,
 }
 
 /// The operations of a character device. See the [module](self) for how blocking works.
@@ -154,10 +157,21 @@ pub trait CharDevice: Send + Sync {
         Err(Errno::ENOTTY)
     }
 
+    /// Whether a call of `cmd` waits for what it cannot have yet, as `tcdrain` does. If so, and
+    /// [`ioctl`](Self::ioctl) answers `EAGAIN`, the call is tried again whenever
+    /// [`write_wait`](Self::write_wait) is woken, until it answers something else or a signal ends it.
+    ///
+    /// `O_NONBLOCK` makes no difference, as in the kernel's terminals; a device for which it does looks at
+    /// [`File::flags`]. The default: no call waits, and `EAGAIN` goes to the client.
+    fn ioctl_waits(&self, cmd: IoctlCmd) -> bool {
+        let _ = cmd;
+        false
+    }
+
     /// Woken when data arrived: blocked reads are tried again, pollers are told.
     fn read_wait(&self) -> &WaitQueue;
 
-    /// Woken when room was made: blocked writes are tried again, pollers are told.
+    /// Woken when room was made: blocked writes and waiting ioctls are tried again, pollers are told.
     fn write_wait(&self) -> &WaitQueue;
 }
 

@@ -1,10 +1,10 @@
-//! Carries out reads and writes: at once if it can be, else parked and tried again on every wake-up.
+//! Carries out reads, writes and ioctls: at once if it can be, else parked and tried again on every wake-up.
 //!
 //! # Vocabulary
 //!
 //! - **fresh**: a request that the session has just read from the channel, tried on the session's thread.
 //! - **pass**: one trial of what is parked, in order of arrival, on the thread of whoever woke the queue.
-//! - **due**: what a pass is to look at, [`DUE_READS`], [`DUE_WRITES`]. Pollers are told of what is due and of
+//! - **due**: what a pass is to look at, [`DUE_READS`], [`DUE_WRITES`] (ioctls too). Pollers are told of what is due and of
 //!   nothing else, as a kernel device wakes its two queues with a key: an edge-triggered client would take
 //!   word of room for the arrival of more data.
 //!
@@ -43,6 +43,8 @@
 //! calls of the device included; that cannot block anybody, because only the owner of the combiner takes it,
 //! and a wake-up from inside the device finds the combiner running and leaves.
 
+mod ioctl;
+
 use std::ops::DerefMut;
 use std::sync::{Arc, PoisonError};
 
@@ -55,6 +57,8 @@ use super::wire::abi::{POLL_SCHEDULE_NOTIFY, PollIn, PollOut, WriteOut};
 use super::wire::reply::Reply;
 use crate::sync::Wake;
 use crate::sync::facade::Mutex;
+
+pub(crate) use self::ioctl::Ioctl;
 
 pub(crate) const DUE_READS: u32 = 1 << 0;
 pub(crate) const DUE_WRITES: u32 = 1 << 1;
@@ -226,6 +230,7 @@ impl<A: Answer> Pump<A> {
             }
             if due & DUE_WRITES != 0 {
                 self.serve(Direction::Write, &mut scratch.data);
+                self.serve_ioctls(&mut scratch.data);
             }
             self.tell_pollers(due, &mut scratch.pollers);
         });
@@ -242,6 +247,7 @@ impl<A: Answer> Pump<A> {
                     self.read_device(&job.file, &mut buf[..*size])
                 }
                 Work::Write(data) => self.write_device(&job.file, data),
+                Work::Ioctl(_) => Err(Errno::EIO),
             };
             let (owed, reply) = match outcome {
                 Err(Errno::EAGAIN) => match self.put_back(job) {
@@ -251,7 +257,7 @@ impl<A: Answer> Pump<A> {
                 Err(errno) => (self.settle(job), Reply::Error(errno)),
                 Ok(n) => match direction {
                     Direction::Read => (self.settle(job), Reply::Data(&buf[..n])),
-                    Direction::Write => (self.settle(job), written(n)),
+                    Direction::Write | Direction::Ioctl => (self.settle(job), written(n)),
                 },
             };
             self.reply(owed, &reply);
@@ -279,7 +285,7 @@ impl<A: Answer> Pump<A> {
     fn park(&self, owed: Owed, file: File, work: Work) {
         let due = match work.direction() {
             Direction::Read => DUE_READS,
-            Direction::Write => DUE_WRITES,
+            Direction::Write | Direction::Ioctl => DUE_WRITES,
         };
         let parked = self.table().park(Job { owed, file, work });
         match parked {

@@ -36,9 +36,9 @@ use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::channel::{Channel, Waited};
-use super::device::{File, IoctlArg, IoctlCmd, IoctlLayout};
+use super::device::{File, IoctlCmd, IoctlLayout};
 use super::fuse;
-use super::pump::{Answer, Call, Pump, guarded};
+use super::pump::{Answer, Call, Ioctl, Pump, guarded};
 use super::table::{Lock, Owed};
 use super::tree::{self, Tree};
 use super::wire::abi::{
@@ -322,18 +322,8 @@ impl Server {
 
     fn ioctl_call(&mut self, owed: Owed, file: &File, ask: &IoctlIn, input: &[u8]) {
         let output = &mut self.data[..ask.out_size as usize];
-        output.fill(0);
-        let mut arg = IoctlArg { value: ask.arg, input, output };
-        let result = guarded(|| self.pump.device().ioctl(file, IoctlCmd(ask.cmd), &mut arg));
-        match result {
-            Ok(result) => {
-                let out = IoctlOut { result, ..IoctlOut::default() };
-                let output = &self.data[..ask.out_size as usize];
-                self.reply(owed, &Reply::Ioctl(out, output));
-            }
-            Err(Errno::ENOSYS) => self.reply(owed, &Reply::Error(Errno::ENOTTY)),
-            Err(errno) => self.reply(owed, &Reply::Error(errno)),
-        }
+        let call = Ioctl { cmd: IoctlCmd(ask.cmd), value: ask.arg, input };
+        self.pump.ioctl(owed, file, call, output);
     }
 
     /// What is asked of the file system around the node, and of its inodes.

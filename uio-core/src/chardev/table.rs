@@ -4,12 +4,12 @@
 //!
 //! - **owed**: a request that the kernel waits for us to answer. [`Owed`] is the right, and the duty, to
 //!   answer it: it exists once, is moved from hand to hand, and is consumed by the answer.
-//! - **job**: an owed READ or WRITE with all that is needed to try it.
+//! - **job**: an owed READ, WRITE or IOCTL with all that is needed to try it.
 //! - **parked**: a job that waits in the queue of its direction, in order of arrival.
 //! - **claimed**: a parked job that the pump is trying now. The entry stays in the queue, so that
 //!   interruption and hang-up find it, but the `Owed` is with the pump.
 //!
-//! # States of a READ or WRITE that cannot be carried out at once
+//! # States of a request that cannot be carried out at once
 //!
 //! ```text
 //!             park           claim                settle
@@ -22,7 +22,9 @@
 //!
 //! Every arrow to "gone" hands out the one `Owed`, so each request is answered exactly once, by whoever took
 //! it out. At most one job of each direction is claimed, because only the pump claims and it never runs
-//! beside itself; so a claimed entry is always the first of its queue.
+//! beside itself; so a claimed entry is always the first of its queue. Reads and writes compete for the same
+//! bytes and the same room, so a job that is put back stays the first. Ioctls wait for different things, and
+//! one that is put back goes behind the others, which are tried in the same pass.
 //!
 //! The table is a plain value so that one day it can live in memory that outlives the process.
 
@@ -30,7 +32,7 @@ use std::collections::VecDeque;
 
 use nix::errno::Errno;
 
-use super::device::{File, PollEvents};
+use super::device::{File, IoctlCmd, PollEvents};
 
 /// The right to answer one request. Not `Clone`: consumed by the answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,11 +52,24 @@ impl Owed {
     }
 }
 
-/// Which way the bytes go.
+/// What a request is about, and with that the queue in which it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     Read,
     Write,
+    Ioctl,
+}
+
+/// An ioctl that waits.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) cmd: IoctlCmd,
+    pub(crate) value: u64,
+    pub(crate) input: Box<[u8]>,
+    /// Bytes that the client gets back at the most.
+    pub(crate) output: usize,
+    /// What the device keeps from one trial to the next.
+    pub(crate) state: u64,
 }
 
 /// What is to be done for a blocked client.
@@ -64,6 +79,8 @@ pub(crate) enum Work {
     Read(usize),
     /// Take these bytes, or some of them.
     Write(Box<[u8]>),
+    /// Carry this out.
+    Ioctl(Waiting),
 }
 
 impl Work {
@@ -71,11 +88,12 @@ impl Work {
         match self {
             Self::Read(_) => Direction::Read,
             Self::Write(_) => Direction::Write,
+            Self::Ioctl(_) => Direction::Ioctl,
         }
     }
 }
 
-/// A blocked READ or WRITE.
+/// A blocked READ, WRITE or IOCTL.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Job {
     pub(crate) owed: Owed,
@@ -146,6 +164,8 @@ pub struct NodeStats {
     pub waiting_readers: usize,
     /// Blocked writes.
     pub waiting_writers: usize,
+    /// Blocked ioctls.
+    pub waiting_ioctls: usize,
     /// Open files on which somebody waits in `poll`, `select` or `epoll`.
     pub pollers: usize,
     /// Requests since the node was made.
@@ -161,6 +181,7 @@ pub(crate) struct Table {
     free: Vec<u32>,
     reads: VecDeque<Entry>,
     writes: VecDeque<Entry>,
+    ioctls: VecDeque<Entry>,
     /// Set once, when the device is gone.
     hung_up: Option<Errno>,
     openers: usize,
@@ -275,6 +296,11 @@ impl Table {
         debug_assert!(entry.is_some_and(|entry| entry.job.is_none()));
     }
 
+    /// Requests that wait in a queue.
+    pub(crate) fn waiting(&mut self, direction: Direction) -> usize {
+        self.queue(direction).len()
+    }
+
     /// The claimed job has to wait on. Gives back what is owed, and the error to answer it with, if a signal
     /// or a hang-up came while it was claimed.
     pub(crate) fn put_back(&mut self, job: Job) -> Result<(), (Owed, Errno)> {
@@ -288,6 +314,9 @@ impl Table {
             None if entry.interrupted => Errno::EINTR,
             None => {
                 entry.job = Some(job);
+                if direction == Direction::Ioctl {
+                    queue.rotate_left(1);
+                }
                 return Ok(());
             }
             Some(errno) => errno,
@@ -299,7 +328,7 @@ impl Table {
     /// A signal came for the client of `unique`. Gives out the request if it is parked; one that is claimed
     /// is marked, and one that is unknown has been answered already.
     pub(crate) fn interrupt(&mut self, unique: u64) -> Option<Owed> {
-        for queue in [&mut self.reads, &mut self.writes] {
+        for queue in [&mut self.reads, &mut self.writes, &mut self.ioctls] {
             let Some(at) = queue.iter().position(|entry| entry.unique == unique) else {
                 continue;
             };
@@ -316,7 +345,7 @@ impl Table {
     pub(crate) fn hang_up(&mut self, errno: Errno) -> Vec<Owed> {
         self.hung_up.get_or_insert(errno);
         let mut owed = Vec::new();
-        for queue in [&mut self.reads, &mut self.writes] {
+        for queue in [&mut self.reads, &mut self.writes, &mut self.ioctls] {
             queue.retain_mut(|entry| {
                 let parked = entry.job.take().map(|job| owed.push(job.owed));
                 parked.is_none()
@@ -365,6 +394,7 @@ impl Table {
             openers: self.openers,
             waiting_readers: self.reads.len(),
             waiting_writers: self.writes.len(),
+            waiting_ioctls: self.ioctls.len(),
             pollers: self.pollers,
             requests: self.requests,
             interrupted: self.interrupted,
@@ -375,6 +405,7 @@ impl Table {
         match direction {
             Direction::Read => &mut self.reads,
             Direction::Write => &mut self.writes,
+            Direction::Ioctl => &mut self.ioctls,
         }
     }
 

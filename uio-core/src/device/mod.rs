@@ -15,27 +15,33 @@
 //! [`Gone`](crate::io::AccessError::Gone); the hooks of [`Device::on_gone`] are called; what the device holds
 //! for its driver ([`Devres`]) is released.
 
+mod backend;
+mod bus;
 mod devres;
 pub mod sim;
 mod spec;
 mod uio;
+mod vectors;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 
 use crate::error::{Error, Result};
 use crate::io::{Io, IoMem, IoRegion};
-use crate::irq::{Dispatcher, IrqLine, LineSource};
+use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource};
+use crate::mem::dma::Domain;
+pub(crate) use backend::Backend;
 pub use devres::{Devres, DevresGuard};
 pub use spec::DeviceSpec;
+pub use vectors::IrqVectors;
 
 /// What a region is, before it is mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegionInfo {
-    /// Its number; UIO's map number.
+    /// Its number: UIO's map number, the BAR's on PCI.
     pub index: usize,
     /// The name that the device gives it; may be empty.
     pub name: String,
@@ -47,22 +53,6 @@ pub struct RegionInfo {
     pub offset: u64,
 }
 
-/// What a backend supplies. Opened from file descriptors or models, it opens nothing itself.
-pub(crate) trait Backend: Send + Sync {
-    fn name(&self) -> &'static str;
-    fn regions(&self) -> &[RegionInfo];
-    /// Maps the region, of which `RegionInfo` exists.
-    fn region(&self, index: usize, gone: &Arc<AtomicBool>) -> Result<IoRegion>;
-    /// Maps the region as plain memory, if it is memory.
-    fn memory(&self, index: usize) -> Result<IoMem>;
-    /// How many lines there are.
-    fn lines(&self) -> usize;
-    /// The source of a line, of which there are `lines`; asked for once each.
-    fn line(&self, index: usize) -> Result<Box<dyn LineSource>>;
-    /// The device is gone: make every access to its memory harmless.
-    fn revoke(&self);
-}
-
 type GoneHook = Arc<dyn Fn(Errno) + Send + Sync>;
 
 /// An open device.
@@ -71,7 +61,11 @@ pub struct Device {
     label: String,
     backend: Box<dyn Backend>,
     gone: Arc<AtomicBool>,
+    dispatcher: DispatcherHandle,
     lines: Mutex<Vec<IrqLine>>,
+    /// The lines of the vectors, while they are allocated.
+    vectors: Mutex<Option<Vec<IrqLine>>>,
+    domain: Mutex<Option<Arc<Domain>>>,
     hooks: Mutex<Vec<GoneHook>>,
     managed: devres::Stack,
 }
@@ -97,6 +91,11 @@ impl Device {
                 let (name, label) = (backend.title(), backend.label().to_owned());
                 Self::build(name, label, Box::new(backend), dispatcher)
             }
+            DeviceSpec::Pci(address) => Err(Error::new(
+                Errno::EOPNOTSUPP,
+                "cannot open device",
+                format_args!("pci:{address}"),
+            )),
         }
     }
 
@@ -111,22 +110,30 @@ impl Device {
             label,
             backend,
             gone: Arc::new(AtomicBool::new(false)),
+            dispatcher: dispatcher.handle(),
             lines: Mutex::new(Vec::new()),
+            vectors: Mutex::new(None),
+            domain: Mutex::new(None),
             hooks: Mutex::new(Vec::new()),
             managed: devres::Stack::default(),
         });
         for index in 0..device.backend.lines() {
-            let source = device.backend.line(index)?;
-            let line = IrqLine::new(&device.name, source, dispatcher);
-            let weak = Arc::downgrade(&device);
-            line.on_gone(move |errno| {
-                if let Some(device) = weak.upgrade() {
-                    device.mark_gone(errno);
-                }
-            });
+            let line = device.new_line(&device.name, device.backend.line(index)?);
             device.lines().push(line);
         }
         Ok(device)
+    }
+
+    /// A line of the device, which ends the device when its source says so.
+    fn new_line(self: &Arc<Self>, name: &str, source: Box<dyn LineSource>) -> IrqLine {
+        let line = IrqLine::on(name, source, &self.dispatcher);
+        let weak = Arc::downgrade(self);
+        line.on_gone(move |errno| {
+            if let Some(device) = weak.upgrade() {
+                device.mark_gone(errno);
+            }
+        });
+        line
     }
 
     /// The device, for messages: `uio0 (uio_dummy)`, `sim:uio_dummy`.
@@ -203,8 +210,14 @@ impl Device {
         })
     }
 
-    /// All interrupt lines.
+    /// The interrupt lines in use: those of the vectors that are allocated, else its own.
     pub fn all_lines(&self) -> Vec<IrqLine> {
+        let vectors = self.vectors().clone();
+        vectors.unwrap_or_else(|| self.own_lines())
+    }
+
+    /// The lines that need no vectors.
+    fn own_lines(&self) -> Vec<IrqLine> {
         self.lines().iter().cloned().collect()
     }
 
@@ -259,7 +272,7 @@ impl Device {
     }
 
     fn check_region(&self, index: usize) -> Result<()> {
-        if index < self.regions().len() {
+        if self.regions().iter().any(|region| region.index == index) {
             return Ok(());
         }
         let names: Vec<String> = self
@@ -279,11 +292,15 @@ impl Device {
         format!("region {index} of {}", self.name)
     }
 
-    fn lines(&self) -> std::sync::MutexGuard<'_, Vec<IrqLine>> {
+    fn vectors(&self) -> MutexGuard<'_, Option<Vec<IrqLine>>> {
+        self.vectors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<IrqLine>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hooks(&self) -> std::sync::MutexGuard<'_, Vec<GoneHook>> {
+    fn hooks(&self) -> MutexGuard<'_, Vec<GoneHook>> {
         self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

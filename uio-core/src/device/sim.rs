@@ -3,6 +3,9 @@
 //! A [`Model`] supplies regions, which see every access of the driver, and a [`SimLine`], on which it raises
 //! interrupts. `uiod` runs one as its embedded default; a test of a driver runs one with `cargo test`.
 
+mod dma;
+mod pci;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,6 +19,10 @@ use super::{Backend, RegionInfo};
 use crate::error::{Error, Result};
 use crate::io::{IoMem, IoRegion, RegionModel};
 use crate::irq::LineSource;
+use crate::mem::dma::Iommu;
+use crate::pci::{ConfigAccess, ConfigSpace, Id, IrqType};
+pub use dma::{DmaBus, DmaFault};
+pub use pci::{SimConfig, SimVector};
 
 /// The device's side of a simulated device. Dropped with the device.
 pub trait Model: Send + Sync {
@@ -24,6 +31,31 @@ pub trait Model: Send + Sync {
 
     /// The interrupt line, if the device has one.
     fn line(&self) -> Option<Arc<SimLine>>;
+
+    /// Who the device is, if it is on a simulated PCI bus; then it has a [`config`](Self::config) too.
+    fn pci_id(&self) -> Option<Id> {
+        None
+    }
+
+    /// The configuration space; [`SimConfig`] is one.
+    fn config(&self) -> Option<Arc<dyn ConfigAccess>> {
+        None
+    }
+
+    /// The vectors of its message-signalled interrupts (MSI).
+    fn vectors(&self) -> Vec<Arc<SimVector>> {
+        Vec::new()
+    }
+
+    /// The bus on which it does DMA.
+    fn dma(&self) -> Option<Arc<DmaBus>> {
+        None
+    }
+
+    /// Goes back to the state after power-on; `false` if the device has no reset.
+    fn reset(&self) -> bool {
+        false
+    }
 }
 
 type MakeModel = Arc<dyn Fn() -> Result<Box<dyn Model>> + Send + Sync>;
@@ -205,8 +237,11 @@ pub(super) struct SimBackend {
     infos: Vec<RegionInfo>,
     regions: Vec<Arc<dyn RegionModel>>,
     line: Option<Arc<SimLine>>,
-    /// Kept for its drop, which ends the device.
-    _model: Box<dyn Model>,
+    id: Option<Id>,
+    config: Option<ConfigSpace>,
+    vectors: Vec<Arc<SimVector>>,
+    /// Its drop ends the device.
+    model: Box<dyn Model>,
 }
 
 impl SimBackend {
@@ -220,7 +255,15 @@ impl SimBackend {
             size: region.size() as u64,
             offset: 0,
         });
-        Self { infos: infos.collect(), line: model.line(), regions, _model: model }
+        Self {
+            infos: infos.collect(),
+            line: model.line(),
+            id: model.pci_id(),
+            config: model.config().map(ConfigSpace::new),
+            vectors: model.vectors(),
+            regions,
+            model,
+        }
     }
 }
 
@@ -252,6 +295,42 @@ impl Backend for SimBackend {
             Error::new(Errno::ENXIO, "cannot take interrupt line of", "a simulated device")
         })?;
         Ok(Box::new(SimSource(line)))
+    }
+
+    fn pci_id(&self) -> Option<&Id> {
+        self.id.as_ref()
+    }
+
+    fn config(&self) -> Option<&ConfigSpace> {
+        self.config.as_ref()
+    }
+
+    fn vector_count(&self, kind: IrqType) -> usize {
+        if kind == IrqType::Msi { self.vectors.len() } else { 0 }
+    }
+
+    fn enable_vectors(&self, _kind: IrqType, count: usize) -> Result<Vec<Box<dyn LineSource>>> {
+        self.vectors[..count].iter().map(|vector| vector.enable()).collect()
+    }
+
+    fn disable_vectors(&self, _kind: IrqType) {
+        self.vectors.iter().for_each(|vector| vector.disable());
+    }
+
+    fn iommu(&self) -> Result<Box<dyn Iommu>> {
+        let bus = self.model.dma().ok_or_else(|| {
+            Error::new(Errno::EOPNOTSUPP, "cannot do DMA on", "a simulated device")
+                .with_cause("its model has no DMA")
+        })?;
+        Ok(Box::new(dma::SimIommu(bus)))
+    }
+
+    fn reset(&self) -> Result<()> {
+        if self.model.reset() {
+            return Ok(());
+        }
+        Err(Error::new(Errno::EOPNOTSUPP, "cannot reset", "a simulated device")
+            .with_cause("its model has no reset"))
     }
 
     fn revoke(&self) {}

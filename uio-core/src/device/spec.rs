@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::pci::Address;
 
 /// A device as it is written on a command line: `BACKEND:WHICH`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -12,6 +13,8 @@ pub enum DeviceSpec {
     Sim(String),
     /// `uio:uio0`, `uio:NAME` or `uio:SYSFS-PATH`: a UIO device.
     Uio(String),
+    /// `pci:0000:00:03.0`: a PCI function, by the kernel driver that is bound to it.
+    Pci(Address),
 }
 
 impl FromStr for DeviceSpec {
@@ -20,13 +23,16 @@ impl FromStr for DeviceSpec {
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |cause: &str| {
             Err(Error::invalid("cannot use device", format_args!("`{text}`"), cause)
-                .with_hint("write it as sim:uio_dummy, uio:uio0 or uio:NAME"))
+                .with_hint("write it as sim:uio_dummy, uio:uio0, uio:NAME or pci:0000:00:03.0"))
         };
         match text.split_once(':') {
             Some(("sim" | "uio", "")) => refuse("it does not say which device"),
             Some(("sim", model)) => Ok(Self::Sim(model.to_owned())),
             Some(("uio", selector)) => Ok(Self::Uio(selector.to_owned())),
-            Some(("pci" | "of", _)) => refuse("this version runs simulated and UIO devices only"),
+            Some(("pci", address)) => address.parse().map(Self::Pci),
+            Some(("of", _)) => {
+                refuse("this version runs no devices of the device tree by their path")
+            }
             Some(_) => refuse("there is no such kind of device"),
             None => refuse("it does not say what kind of device it is"),
         }
@@ -38,6 +44,7 @@ impl fmt::Display for DeviceSpec {
         match self {
             Self::Sim(model) => write!(f, "sim:{model}"),
             Self::Uio(selector) => write!(f, "uio:{selector}"),
+            Self::Pci(address) => write!(f, "pci:{address}"),
         }
     }
 }
@@ -56,15 +63,23 @@ mod tests {
     }
 
     #[test]
+    fn a_pci_device_is_named_by_its_address() {
+        let spec: DeviceSpec = "pci:00:03.0".parse().unwrap();
+        assert_eq!(spec.to_string(), "pci:0000:00:03.0");
+    }
+
+    #[test]
     fn a_name_that_is_none_is_explained() {
         for (text, cause) in [
             ("uio0", "what kind"),
             ("usb:1", "no such kind"),
             ("uio:", "which device"),
-            ("pci:0000:00:03.0", "this version"),
+            ("of:/soc/uart@1000", "this version"),
+            ("pci:0000:00:03", "PCI address"),
         ] {
             let error = text.parse::<DeviceSpec>().unwrap_err().to_string();
-            assert!(error.contains(text) && error.contains(cause), "{error}");
+            let which = text.trim_start_matches("pci:");
+            assert!(error.contains(which) && error.contains(cause), "{error}");
         }
     }
 }

@@ -8,6 +8,8 @@ use super::*;
 use crate::io::{AccessError, RegionModel, Width};
 use crate::irq::{Flags, Handler, IrqReturn, Registration};
 
+mod vectors;
+
 struct Cell(AtomicU64);
 
 impl RegionModel for Cell {

@@ -20,8 +20,8 @@ mod shared;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,10 @@ pub struct Dispatcher {
     /// Last: it goes when nobody can take the dispatcher for one that lives any more.
     left: Left,
 }
+
+/// Names a dispatcher that may end meanwhile.
+#[derive(Clone)]
+pub(crate) struct DispatcherHandle(pub(super) Weak<Shared>);
 
 /// What is left in a dispatcher that ends. Drivers own what is in it, and it has to go where the dispatcher does,
 /// not where somebody just holds delivery on all dispatchers and so has a share in this one.
@@ -107,6 +111,11 @@ impl Dispatcher {
     /// Adds what runs after every round, on the dispatcher's thread.
     pub fn add_after_hook(&self, hook: &Arc<dyn AfterHook>) {
         self.shared.hooks.update(|hooks| hooks.push(Arc::clone(hook)));
+    }
+
+    /// Names the dispatcher without owning it.
+    pub(crate) fn handle(&self) -> DispatcherHandle {
+        DispatcherHandle(Arc::downgrade(&self.shared))
     }
 
     /// A handle for those who only need to wake the loop.

@@ -20,7 +20,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -66,11 +66,11 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(name: String, source: Box<dyn LineSource>, dispatcher: &Arc<Shared>) -> Self {
+    pub(super) fn new(name: String, source: Box<dyn LineSource>, dispatcher: Weak<Shared>) -> Self {
         Self {
             name,
             source,
-            served_by: ServedBy::from_pointee(Arc::downgrade(dispatcher)),
+            served_by: ServedBy::from_pointee(dispatcher),
             state: State::new(),
             chain: Snapshot::new(),
             idle: WaitQueue::new(),

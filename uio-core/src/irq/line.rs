@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use nix::errno::Errno;
 
-use super::dispatch::{Dispatcher, Shared};
+use super::dispatch::{Dispatcher, DispatcherHandle, Shared};
 use super::flow::Line;
 use super::hold::DeliveryHeldGuard;
 use super::state::LineState;
@@ -62,7 +62,16 @@ impl IrqLine {
         source: Box<dyn LineSource>,
         dispatcher: &Dispatcher,
     ) -> Self {
-        Self { line: Arc::new(Line::new(name.into(), source, dispatcher.shared())) }
+        Self::on(name, source, &dispatcher.handle())
+    }
+
+    /// As [`new`](Self::new), for those who outlive the dispatcher.
+    pub(crate) fn on(
+        name: impl Into<String>,
+        source: Box<dyn LineSource>,
+        dispatcher: &DispatcherHandle,
+    ) -> Self {
+        Self { line: Arc::new(Line::new(name.into(), source, dispatcher.0.clone())) }
     }
 
     /// Calls `hook` once, on the dispatcher, when the source says that the device is gone.

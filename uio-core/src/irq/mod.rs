@@ -58,6 +58,7 @@ pub use crate::sync::context::{
 };
 pub use affinity::{HardwareIrq, ProcIrq};
 pub use any_context::{AnyContextRegistration, request_any_context_irq};
+pub(crate) use dispatch::DispatcherHandle;
 pub(crate) use dispatch::Shared;
 pub use dispatch::{AfterHook, Dispatcher};
 pub use eventfd::EventFdSource;

@@ -13,6 +13,20 @@ fn read_job(file: File, unique: u64) -> Job {
     Job { owed: Owed::new(unique), file, work: Work::Read(1) }
 }
 
+fn work(direction: Direction) -> Work {
+    match direction {
+        Direction::Read => Work::Read(1),
+        Direction::Write => Work::Write([0].into()),
+        Direction::Ioctl => Work::Ioctl(Waiting {
+            cmd: IoctlCmd(0x5409),
+            value: 1,
+            input: [].into(),
+            output: 0,
+            state: 0,
+        }),
+    }
+}
+
 #[test]
 fn a_handle_is_never_used_twice() {
     let mut table = Table::default();
@@ -52,6 +66,23 @@ fn jobs_are_claimed_in_order_of_arrival_and_put_back_in_front() {
         table.settle(Direction::Read);
     }
     assert_eq!(table.stats().waiting_readers, 0);
+}
+
+#[test]
+fn an_ioctl_that_is_put_back_goes_behind_the_others() {
+    let mut table = Table::default();
+    let file = table.open(file());
+    for unique in [2, 4] {
+        let job = Job { owed: Owed::new(unique), file, work: work(Direction::Ioctl) };
+        table.park(job).unwrap();
+    }
+    for unique in [2, 4, 2] {
+        let job = table.claim(Direction::Ioctl).unwrap();
+        assert_eq!(job.owed.unique(), unique);
+        table.put_back(job).unwrap();
+    }
+    assert_eq!(table.interrupt(2), Some(Owed::new(2)));
+    assert_eq!(table.waiting(Direction::Ioctl), 1);
 }
 
 #[test]
@@ -110,20 +141,23 @@ fn locks_of_open_files_exclude_each_other_until_they_close() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Park(bool),
-    Claim(bool),
-    PutBack(bool),
-    Settle(bool),
+    Park(Direction),
+    Claim(Direction),
+    PutBack(Direction),
+    Settle(Direction),
     Interrupt(u64),
     HangUp,
 }
 
+const ALL: [Direction; 3] = [Direction::Read, Direction::Write, Direction::Ioctl];
+
 fn step() -> impl Strategy<Value = Step> {
+    let direction = || proptest::sample::select(&ALL);
     prop_oneof![
-        4 => any::<bool>().prop_map(Step::Park),
-        4 => any::<bool>().prop_map(Step::Claim),
-        3 => any::<bool>().prop_map(Step::PutBack),
-        2 => any::<bool>().prop_map(Step::Settle),
+        4 => direction().prop_map(Step::Park),
+        4 => direction().prop_map(Step::Claim),
+        3 => direction().prop_map(Step::PutBack),
+        2 => direction().prop_map(Step::Settle),
         3 => (0..40_u64).prop_map(Step::Interrupt),
         1 => Just(Step::HangUp),
     ]
@@ -135,7 +169,7 @@ struct Audited {
     file: File,
     next: u64,
     open: BTreeSet<u64>,
-    claimed: [Option<Job>; 2],
+    claimed: [Option<Job>; 3],
 }
 
 impl Audited {
@@ -145,10 +179,9 @@ impl Audited {
     }
 
     fn take(&mut self, step: &Step) {
-        let direction = |write| if write { Direction::Write } else { Direction::Read };
         match *step {
-            Step::Park(write) => {
-                let work = if write { Work::Write([0].into()) } else { Work::Read(1) };
+            Step::Park(direction) => {
+                let work = work(direction);
                 self.open.insert(self.next);
                 let job = Job { owed: Owed::new(self.next), file: self.file, work };
                 self.next += 1;
@@ -157,18 +190,18 @@ impl Audited {
                 }
             }
             // The pump claims one at a time.
-            Step::Claim(write) if self.claimed[usize::from(write)].is_none() => {
-                self.claimed[usize::from(write)] = self.table.claim(direction(write));
+            Step::Claim(direction) if self.claimed[direction as usize].is_none() => {
+                self.claimed[direction as usize] = self.table.claim(direction);
             }
-            Step::PutBack(write) => {
-                let Some(job) = self.claimed[usize::from(write)].take() else { return };
+            Step::PutBack(direction) => {
+                let Some(job) = self.claimed[direction as usize].take() else { return };
                 if let Err((owed, _)) = self.table.put_back(job) {
                     self.answer(&owed);
                 }
             }
-            Step::Settle(write) => {
-                let Some(job) = self.claimed[usize::from(write)].take() else { return };
-                self.table.settle(direction(write));
+            Step::Settle(direction) => {
+                let Some(job) = self.claimed[direction as usize].take() else { return };
+                self.table.settle(direction);
                 self.answer(&job.owed);
             }
             Step::Interrupt(unique) => {
@@ -197,14 +230,15 @@ proptest! {
             file,
             next: 0,
             open: BTreeSet::new(),
-            claimed: [None, None],
+            claimed: [None, None, None],
         };
-        let end = [Step::HangUp, Step::PutBack(false), Step::PutBack(true)];
-        for step in steps.iter().chain(&end) {
+        let end = ALL.map(Step::PutBack);
+        for step in steps.iter().chain([&Step::HangUp]).chain(&end) {
             audited.take(step);
         }
         prop_assert!(audited.open.is_empty(), "{:?} are never answered", audited.open);
         let stats = audited.table.stats();
-        prop_assert_eq!((stats.waiting_readers, stats.waiting_writers), (0, 0));
+        let waiting = stats.waiting_readers + stats.waiting_writers + stats.waiting_ioctls;
+        prop_assert_eq!(waiting, 0);
     }
 }

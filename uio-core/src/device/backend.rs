@@ -1,0 +1,75 @@
+//! What a backend supplies.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use nix::errno::Errno;
+
+use super::RegionInfo;
+use crate::error::{Error, Result};
+use crate::io::{IoMem, IoRegion};
+use crate::irq::LineSource;
+use crate::mem::dma::Iommu;
+use crate::pci::{ConfigSpace, Id, IrqType};
+
+/// Opened from file descriptors or models, it opens nothing itself. What a kind of device has not is left as it
+/// stands here.
+pub(crate) trait Backend: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    fn regions(&self) -> &[RegionInfo];
+
+    /// Maps the region, of which `RegionInfo` exists.
+    fn region(&self, index: usize, gone: &Arc<AtomicBool>) -> Result<IoRegion>;
+
+    /// Maps the region as plain memory, if it is memory.
+    fn memory(&self, index: usize) -> Result<IoMem>;
+
+    /// How many lines there are that need no vectors: UIO's, a model's, the pin of a PCI function.
+    fn lines(&self) -> usize;
+
+    /// The source of a line, of which there are `lines`; asked for once each.
+    fn line(&self, index: usize) -> Result<Box<dyn LineSource>>;
+
+    /// Who the device is, on PCI.
+    fn pci_id(&self) -> Option<&Id> {
+        None
+    }
+
+    /// The configuration space, on PCI.
+    fn config(&self) -> Option<&ConfigSpace> {
+        None
+    }
+
+    /// How many vectors of this kind, MSI or MSI-X, there are.
+    fn vector_count(&self, kind: IrqType) -> usize {
+        let _ = kind;
+        0
+    }
+
+    /// Has the device signal vectors 0 to `count - 1`, at most `vector_count`. Those enabled before go.
+    fn enable_vectors(&self, kind: IrqType, count: usize) -> Result<Vec<Box<dyn LineSource>>> {
+        let _ = count;
+        Err(Error::new(Errno::EOPNOTSUPP, "cannot enable vectors of", kind))
+    }
+
+    /// Ends what `enable_vectors` began.
+    fn disable_vectors(&self, kind: IrqType) {
+        let _ = kind;
+    }
+
+    /// What maps memory for the device; asked for once.
+    fn iommu(&self) -> Result<Box<dyn Iommu>> {
+        Err(Error::new(Errno::EOPNOTSUPP, "cannot do DMA on", self.name())
+            .with_cause("there is no IOMMU between the device and the memory"))
+    }
+
+    /// Brings the device to the state after power-on. Sleeps.
+    fn reset(&self) -> Result<()> {
+        Err(Error::new(Errno::EOPNOTSUPP, "cannot reset", self.name())
+            .with_cause("it has no reset that the kernel knows"))
+    }
+
+    /// The device is gone: make every access to its memory harmless.
+    fn revoke(&self);
+}

@@ -1,0 +1,146 @@
+//! [`IrqVectors`]: the interrupt lines that a driver has allocated of a device.
+//!
+//! On every backend: where a device has nothing but a line of its own, that is the one vector. So a driver
+//! asks for vectors and runs on all.
+//!
+//! Mirrors `pci_alloc_irq_vectors` and `pci_irq_vector` (`drivers/pci/msi/api.c`).
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use nix::errno::Errno;
+
+use super::Device;
+use crate::error::{Error, Result};
+use crate::irq::IrqLine;
+use crate::pci::{IrqType, IrqTypes};
+
+const ACT: &str = "cannot allocate interrupt vectors of";
+
+/// Interrupt vectors, until they are dropped: after the registrations on their lines.
+#[doc(alias = "pci_free_irq_vectors")]
+pub struct IrqVectors {
+    device: Weak<Device>,
+    kind: IrqType,
+    lines: Vec<IrqLine>,
+}
+
+impl Device {
+    /// Allocates at least `min` and at most `max` vectors, of the first kind of `types` that has `min`: MSI-X,
+    /// MSI, INTx are tried in this order. The line that a device has of its own counts as INTx.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if `min` is 0 or more than `max`;
+    /// - `EBUSY` if vectors are allocated already;
+    /// - `ENOSPC` if no kind has that many;
+    /// - what the kernel says.
+    #[doc(alias = "pci_alloc_irq_vectors")]
+    pub fn alloc_irq_vectors(
+        self: &Arc<Self>,
+        min: usize,
+        max: usize,
+        types: IrqTypes,
+    ) -> Result<IrqVectors> {
+        if min == 0 || min > max {
+            return Err(Error::invalid(
+                ACT,
+                self.name(),
+                format!("{min} to {max} is no number of vectors"),
+            ));
+        }
+        let mut vectors = self.vectors();
+        if vectors.is_some() {
+            return Err(Error::new(Errno::EBUSY, ACT, self.name())
+                .with_cause("it has vectors already")
+                .with_hint("drop the ones that it has first"));
+        }
+        let mut failed = None;
+        for kind in types.by_preference().filter(|kind| self.vector_count(*kind) >= min) {
+            match self.vectors_of(kind, max.min(self.vector_count(kind))) {
+                Ok(lines) => {
+                    *vectors = Some(lines.clone());
+                    return Ok(IrqVectors { device: Arc::downgrade(self), kind, lines });
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| self.too_few(min, types)))
+    }
+
+    /// How many vectors of this kind the device has.
+    pub fn vector_count(&self, kind: IrqType) -> usize {
+        match kind {
+            IrqType::Intx => self.backend.lines(),
+            other => self.backend.vector_count(other),
+        }
+    }
+
+    fn vectors_of(self: &Arc<Self>, kind: IrqType, count: usize) -> Result<Vec<IrqLine>> {
+        if kind == IrqType::Intx {
+            return Ok(self.own_lines()[..count].to_vec());
+        }
+        let sources = self.backend.enable_vectors(kind, count)?;
+        let named =
+            |(index, source)| self.new_line(&format!("{}-{kind}{index}", self.name()), source);
+        Ok(sources.into_iter().enumerate().map(named).collect())
+    }
+
+    fn too_few(&self, min: usize, types: IrqTypes) -> Error {
+        let counts: Vec<String> = types
+            .by_preference()
+            .map(|kind| format!("{} of {kind}", self.vector_count(kind)))
+            .collect();
+        Error::new(Errno::ENOSPC, ACT, self.name())
+            .with_cause(format!("the driver needs {min}, the device has {}", counts.join(", ")))
+    }
+
+    /// Ends the vectors: what `IrqVectors` does when it is dropped.
+    fn free_irq_vectors(&self, kind: IrqType) {
+        let mut vectors = self.vectors();
+        if kind != IrqType::Intx {
+            self.backend.disable_vectors(kind);
+        }
+        *vectors = None;
+    }
+}
+
+impl IrqVectors {
+    /// Of which kind they are.
+    pub fn kind(&self) -> IrqType {
+        self.kind
+    }
+
+    /// How many there are: `min` to `max`.
+    #[expect(clippy::len_without_is_empty, reason = "there is at least one")]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The line of vector `index`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no such vector.
+    #[doc(alias = "pci_irq_vector")]
+    pub fn line(&self, index: usize) -> Result<IrqLine> {
+        self.lines.get(index).cloned().ok_or_else(|| {
+            let count = self.lines.len();
+            Error::invalid("cannot take interrupt vector", index, format!("there are {count}"))
+        })
+    }
+}
+
+impl Drop for IrqVectors {
+    fn drop(&mut self) {
+        if let Some(device) = self.device.upgrade() {
+            device.free_irq_vectors(self.kind);
+        }
+    }
+}
+
+impl fmt::Debug for IrqVectors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IrqVectors").field("kind", &self.kind).field("lines", &self.lines).finish()
+    }
+}
