@@ -81,7 +81,7 @@ fn show(findings: &[Finding], machine: &Machine, out: &mut Out) -> io::Result<()
     }
     let (color, indent) = (out.colors(), " ".repeat(table.fixed_width()));
     let mut lines = table.render(color, None).into_iter();
-    for line in lines.next() {
+    if let Some(line) = lines.next() {
         writeln!(out, "{line}")?;
     }
     for (line, found) in lines.zip(findings) {

@@ -4,7 +4,7 @@
 //! does; the formats are those of `kmod`. Options are read from `/proc/config.gz`, `/boot/config-RELEASE` or
 //! `/lib/modules/RELEASE/config`, whichever can be read first.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -105,6 +105,7 @@ fn read_config(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
     use flate2::Compression;

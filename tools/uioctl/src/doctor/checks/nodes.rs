@@ -2,7 +2,7 @@
 //!
 //! The rights are asked of the kernel; nothing is opened.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::doctor::finding::Finding;
 use crate::doctor::machine::{Access, Machine};
@@ -32,7 +32,7 @@ pub(super) fn group(machine: &Machine, function: &Function) -> Option<Finding> {
     let group = function.info.iommu_group.filter(|_| function.is_on_vfio())?;
     let node = machine.at_root(format!("dev/vfio/{group}"));
     let rule = format!(r#"SUBSYSTEM=="vfio", KERNEL=="{group}", OWNER="USER""#);
-    Some(own(machine, CHECK, vec![node], &rule))
+    Some(own(machine, CHECK, &[node], &rule))
 }
 
 /// `/dev/uioN`.
@@ -40,7 +40,7 @@ pub(super) fn uio(machine: &Machine, number: u32) -> Finding {
     const CHECK: &str = "node-uio";
     let node = machine.at_root(format!("dev/uio{number}"));
     let rule = format!(r#"SUBSYSTEM=="uio", KERNEL=="uio{number}", OWNER="USER""#);
-    own(machine, CHECK, vec![node], &rule)
+    own(machine, CHECK, &[node], &rule)
 }
 
 /// The files of sysfs by which a function on `uio_pci_generic` is driven: its BARs, and the configuration space, where
@@ -54,13 +54,13 @@ pub(super) fn resources(machine: &Machine, function: &Function) -> Finding {
     own(
         machine,
         CHECK,
-        files,
+        &files,
         "run as root, or chown them from a script that a udev rule runs: sysfs forgets it",
     )
 }
 
 /// All of `files` have to be open to the user; the first that is not is shown, and the command is for all such.
-fn own(machine: &Machine, check: &'static str, files: Vec<PathBuf>, last: &str) -> Finding {
+fn own(machine: &Machine, check: &'static str, files: &[PathBuf], last: &str) -> Finding {
     let state = |path: &PathBuf| machine.access(path);
     if let Some(missing) = files.iter().find(|path| state(path) == Access::Missing) {
         return Finding::ok(check, missing.display(), shown(Access::Missing))
@@ -68,23 +68,19 @@ fn own(machine: &Machine, check: &'static str, files: Vec<PathBuf>, last: &str) 
             .advice("in a container, hand it in from outside; elsewhere look at the log of udev");
     }
     let denied: Vec<&PathBuf> = files.iter().filter(|path| state(path) == Access::Denied).collect();
-    let Some(first) = denied.first().or(files.first().as_ref()).copied() else {
+    let Some(first) = denied.first().copied().or(files.first()) else {
         return Finding::ok(check, "-", "nothing to open");
     };
     let found = Finding::ok(check, first.display(), shown(state(first)));
     if denied.is_empty() {
         return found;
     }
-    let names: Vec<String> = denied.iter().map(|path| quoted(path)).collect();
+    let names: Vec<String> = denied.iter().map(|path| path.display().to_string()).collect();
     let uid = machine.user.uid;
     found
         .fault(format_args!("user {uid} may not open it to read and write"))
         .root_command(format_args!("chown {uid} {}", names.join(" ")))
         .advice(format_args!("to keep it, in /etc/udev/rules.d/60-uiod.rules: {last}"))
-}
-
-fn quoted(path: &Path) -> String {
-    path.display().to_string()
 }
 
 fn shown(access: Access) -> &'static str {
