@@ -12,6 +12,7 @@ mod fake;
 pub(crate) mod finding;
 mod kernel;
 pub(crate) mod machine;
+pub(crate) mod readiness;
 pub(crate) mod target;
 mod user;
 

@@ -7,32 +7,51 @@ use crate::doctor::machine::{Machine, text};
 use crate::doctor::target::Function;
 use crate::proc::iomem::ResourceTree;
 
+/// The modes of lockdown that stand in the way.
+const MODES: [&str; 2] = ["integrity", "confidentiality"];
+
 /// Lockdown, of a machine (`None`) or of a function on `uio_pci_generic`.
 pub(super) fn lockdown(machine: &Machine, function: Option<&Function>) -> Finding {
     const CHECK: &str = "lockdown";
     let path = machine.sys("kernel/security/lockdown");
-    let Some(modes) = text(&path) else {
-        return Finding::ok(
-            CHECK,
-            path.display(),
-            "not there: the kernel has no lockdown, or securityfs is not mounted",
-        );
+    let (found, mode) = match text(&path) {
+        Some(modes) => {
+            let mode = modes.split('[').nth(1).and_then(|rest| rest.split(']').next());
+            let mode = mode.unwrap_or("none").to_owned();
+            (Finding::ok(CHECK, path.display(), &mode), mode)
+        }
+        None if machine.sys("kernel/security/lsm").exists() => {
+            return Finding::ok(CHECK, path.display(), "not there: the kernel knows no lockdown");
+        }
+        None => {
+            let line = machine.proc("cmdline");
+            let Some(mode) =
+                MODES.into_iter().find(|mode| machine.booted_with(&format!("lockdown={mode}")))
+            else {
+                return Finding::ok(CHECK, path.display(), "not there")
+                    .note(
+                        "whether the kernel is locked down is not known: securityfs is not mounted",
+                    )
+                    .root_command("mount -t securityfs securityfs /sys/kernel/security");
+            };
+            (Finding::ok(CHECK, line.display(), format_args!("lockdown={mode}")), mode.to_owned())
+        }
     };
-    let mode = modes.split('[').nth(1).and_then(|rest| rest.split(']').next()).unwrap_or("none");
-    let found = Finding::ok(CHECK, path.display(), mode);
-    if mode == "none" {
-        return found;
-    }
-    let problem = "uio_pci_generic is of no use: BARs cannot be mapped, nor interrupts armed through the configuration space";
-    let instead = "or switch Secure Boot off in the firmware's set-up, and take lockdown= off the kernel's command line";
+    if mode == "none" { found } else { locked(found, function) }
+}
+
+/// What lockdown does to `uio_pci_generic`.
+fn locked(found: Finding, function: Option<&Function>) -> Finding {
+    let problem = "the kernel is locked down, which leaves uio_pci_generic without use: it lets nobody map BARs, nor arm \
+                   interrupts through the configuration space";
     match function {
         Some(function) => found
-            .fault(format_args!("the kernel is locked down: {problem}"))
+            .fault(problem)
             .root_command(format_args!("uioctl bind {} vfio-pci", function.bdf()))
-            .advice(instead),
-        None => found
-            .note(format_args!("the kernel is locked down: {problem}; VFIO is"))
-            .advice("use vfio-pci"),
+            .advice(
+                "or switch Secure Boot off in the firmware's set-up, and take lockdown= off the kernel's command line",
+            ),
+        None => found.note(problem).advice("use vfio-pci, which goes on working"),
     }
 }
 
@@ -94,8 +113,20 @@ mod tests {
             assert_eq!(of(Some(&fake.function())), Severity::Fault);
             assert_eq!(of(None), Severity::Note);
         }
-        fake.without("sys/kernel/security");
+        fake.without("sys/kernel/security/lockdown");
+        assert_eq!(of(None), Severity::Note);
+        fake.write("sys/kernel/security/lsm", "capability,yama");
         assert_eq!(of(Some(&fake.function())), Severity::Ok);
+    }
+
+    #[test]
+    fn without_securityfs_the_command_line_tells() {
+        let fake = Fake::generic();
+        fake.without("sys/kernel/security");
+        let found = || lockdown(&fake.machine(), Some(&fake.function()));
+        assert!(found().command.unwrap().starts_with("mount -t securityfs"));
+        fake.write("proc/cmdline", "quiet lockdown=integrity");
+        assert!(found().is_fault());
     }
 
     #[test]
