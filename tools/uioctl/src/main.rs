@@ -1,7 +1,7 @@
 //! `uioctl`: looks at the address space, the interrupts and the userspace-driven devices of this machine.
 //!
-//! It reads what the kernel publishes as text, and asks running daemons; it opens no device, so looking
-//! changes nothing. [`cli`] says what can be asked, `cmd/` answers it with the parsers of `proc/` and the
+//! It reads what the kernel publishes as text, and asks running daemons; looking opens no device, so it changes
+//! nothing. `peek`, `poke` and `dump` go through the daemon that runs the device, and open it where none does. [`cli`] says what can be asked, `cmd/` answers it with the parsers of `proc/` and the
 //! discovery of `uio_core::sys::sysfs`, and [`out`] prints the answer.
 //!
 //! Exit codes: 0 done, 1 failed, 2 misused. An error is one line on standard error; a reader that closes the
@@ -18,6 +18,7 @@ mod pci_caps;
 mod pci_config;
 mod pci_ids;
 mod proc;
+mod registers;
 mod size;
 mod source;
 mod table;
@@ -62,6 +63,9 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Softirqs(args) => cmd::softirqs::run(args, cli, out),
         Command::Ls => cmd::ls::run(cli, out),
         Command::Doctor(args) => cmd::doctor::run(args, cli, out),
+        Command::Peek(args) => cmd::registers::peek(args, cli, out),
+        Command::Poke(args) => cmd::registers::poke(args, cli, out),
+        Command::Dump(args) => cmd::registers::dump(args, cli, out),
         Command::Status(args) => cmd::status::run(args, cli, out),
     }
 }

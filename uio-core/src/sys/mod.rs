@@ -5,10 +5,13 @@
 
 pub(crate) mod clock;
 pub mod hints;
+pub(crate) mod memlock;
 pub(crate) mod mmap;
+pub(crate) mod pages;
 pub(crate) mod sched;
 pub(crate) mod schedstat;
 pub(crate) mod scm;
+pub(crate) mod sigbus;
 pub mod sysfs;
 pub(crate) mod timerfd;
 pub(crate) mod uio;

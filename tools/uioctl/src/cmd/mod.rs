@@ -4,6 +4,7 @@ mod daemons;
 pub(crate) mod doctor;
 pub(crate) mod irq;
 pub(crate) mod ls;
+pub(crate) mod registers;
 pub(crate) mod resources;
 pub(crate) mod softirqs;
 pub(crate) mod status;

@@ -7,6 +7,7 @@ mod fake;
 mod irq;
 mod ls;
 mod manners;
+mod registers;
 mod resources;
 mod softirqs;
 mod status;
