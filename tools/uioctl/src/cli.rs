@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use uio_core::device::DeviceSpec;
 
+use crate::cmd::attribute::AttributeArgs;
+use crate::cmd::bind::{BindArgs, Places, UnbindArgs};
 use crate::registers::Place;
 use crate::size::{parse_number, parse_size};
 
@@ -65,8 +67,15 @@ pub(crate) enum Command {
     Poke(PokeArgs),
     /// Print all readable registers of a device by name, or a region word by word
     Dump(DumpArgs),
-    /// What the running uiod daemons drive: devices, interrupt lines, nodes
-    Status(DaemonArgs),
+    /// Give a PCI function to a driver: vfio-pci, uio_pci_generic, or one of the kernel's own
+    Bind(BindArgs),
+    /// Give a PCI function back to the kernel's own driver, or to none
+    Unbind(UnbindArgs),
+    /// What the running uiod daemons drive: devices, interrupt lines, nodes; or who has a PCI function
+    Status(StatusArgs),
+    /// One access to one attribute, which may block
+    #[command(hide = true)]
+    Attribute(AttributeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -259,6 +268,22 @@ pub(crate) struct InputArgs {
     /// Read saved text instead of the running kernel's; - is standard input
     #[arg(long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  uioctl status                  the daemons, and the PCI functions that are bound for userspace
+  uioctl status 00:03.0          one function: driver, override, IOMMU group, who has it open")]
+pub(crate) struct StatusArgs {
+    /// A PCI function, as 0000:00:03.0 or 00:03.0
+    pub(crate) device: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) daemons: DaemonArgs,
+
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,8 @@
 //! The commands, one file each: arguments in, text or JSON out.
 
+pub(crate) mod attribute;
+pub(crate) mod bind;
+mod binding;
 mod daemons;
 pub(crate) mod doctor;
 pub(crate) mod irq;
