@@ -73,7 +73,7 @@ const PLATFORM: [&str; 10] = [
     "-smp",
     "2",
     "-m",
-    "1G",
+    "2G",
     "-global",
     "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
 ];
