@@ -23,6 +23,7 @@ pub(crate) fn of(machine: &Machine, function: &Function) -> Readiness {
         function if function.info.iommu_group.is_none() => Readiness::Missing("no IOMMU"),
         _ if shares() => Readiness::Missing("shares its group"),
         function if function.is_on_vfio() => Readiness::Vfio,
+        function if function.info.driver.is_some() => Readiness::Missing("the kernel has it"),
         _ => Readiness::Missing("not bound"),
     }
 }
@@ -68,6 +69,8 @@ mod tests {
         assert_eq!(readiness(&fake).missing(), Some("shares its group"));
         fake.bind("0000:00:03.1", None);
         fake.bind(BDF, Some("e1000e"));
+        assert_eq!(readiness(&fake).missing(), Some("the kernel has it"));
+        fake.bind(BDF, None);
         assert_eq!(readiness(&fake).missing(), Some("not bound"));
         fake.without(&format!("sys/bus/pci/devices/{BDF}/iommu_group"));
         assert_eq!(readiness(&fake).missing(), Some("no IOMMU"));

@@ -1,6 +1,7 @@
 //! The binding of a PCI function: whether it is one for userspace, who drives it, and who shares its IOMMU group.
 
 use uio_core::sys::hints;
+use uio_core::sys::sysfs::GroupMember;
 
 use crate::doctor::finding::Finding;
 use crate::doctor::machine::{Machine, text};
@@ -88,15 +89,47 @@ pub(super) fn group(machine: &Machine, function: &Function) -> Option<Finding> {
         named => format!("group {group}, with {}", named.join(", ")),
     };
     let found = Finding::ok(CHECK, link.display(), shown);
-    if !siblings.iter().any(|sibling| sibling.blocks_vfio()) {
+    let blocking: Vec<&GroupMember> =
+        siblings.iter().filter(|sibling| sibling.blocks_vfio()).collect();
+    if blocking.is_empty() {
         return Some(found);
     }
-    let bdf = function.bdf();
-    Some(
-        found
-            .fault(hints::not_viable(bdf, &siblings).cause)
-            .root_command(format_args!("uioctl bind {bdf} vfio-pci --group")),
-    )
+    let found = found.fault(hints::not_viable(function.bdf(), &siblings).cause);
+    Some(free_group(machine, function, &blocking, found))
+}
+
+/// The command that takes the others of the group out of the way.
+///
+/// A bridge is not for userspace, so it cannot be bound along; its driver, which does no more than hot-plug, has to go.
+fn free_group(
+    machine: &Machine,
+    function: &Function,
+    blocking: &[&GroupMember],
+    found: Finding,
+) -> Finding {
+    let is_bridge = |member: &GroupMember| {
+        text(&machine.pci_dir(&member.bdf).join("class"))
+            .is_some_and(|class| class.starts_with("0x06"))
+    };
+    let (bridges, others): (Vec<&GroupMember>, Vec<&GroupMember>) =
+        blocking.iter().partition(|member| is_bridge(member));
+    let mut commands: Vec<String> = bridges
+        .iter()
+        .map(|bridge| {
+            let unbind = machine.pci_dir(&bridge.bdf).join("driver/unbind");
+            format!("echo {} > {}", bridge.bdf, unbind.display())
+        })
+        .collect();
+    if !others.is_empty() || commands.is_empty() {
+        commands.push(format!("uioctl bind {} vfio-pci --group", function.bdf()));
+    }
+    let found = found.root_command(commands.join(" && "));
+    match &bridges[..] {
+        [] => found,
+        _ => found.advice(
+            "what is behind the bridge stays, and can no longer be plugged; or put the card into another slot",
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +185,19 @@ mod tests {
         assert_eq!(found.command.unwrap(), format!("uioctl bind {BDF} vfio-pci --group"));
         fake.bind("0000:03:00.1", Some("vfio-pci"));
         assert!(!group(&fake.machine(), &fake.function()).unwrap().is_fault());
+    }
+
+    #[test]
+    fn a_bridge_in_the_way_loses_its_driver_and_is_not_bound_along() {
+        let fake = Fake::ready();
+        fake.add("0000:00:1e.0", Some("shpchp"));
+        fake.write("sys/bus/pci/devices/0000:00:1e.0/class", "0x060400\n");
+        let command = || group(&fake.machine(), &fake.function()).unwrap().command.unwrap();
+        assert!(
+            command().starts_with("echo 0000:00:1e.0 > ") && command().ends_with("driver/unbind")
+        );
+        fake.add("0000:03:00.1", Some("e1000e"));
+        assert!(command().contains("driver/unbind && uioctl bind "), "{}", command());
     }
 
     #[test]
