@@ -7,10 +7,11 @@ use uio_core::chardev::{self, CharDevice};
 use uio_core::device::IrqVectors;
 use uio_core::driver::{Driver, Probe, RingFill};
 use uio_core::error::{Errno, Result};
+use uio_core::io::RegisterMap;
 use uio_core::pci::{DeviceId, Id, IrqType, IrqTypes};
 
 use crate::port::{Port, Settings};
-use crate::regs::Layout;
+use crate::regs::{self, Layout};
 
 /// Name of a node, before its number.
 const NODE: &str = "ttyUIO";
@@ -34,6 +35,7 @@ const LAYOUTS: [(&str, Layout); 2] =
 pub struct Ns16550 {
     nodes: Vec<chardev::Registration>,
     ports: Vec<Arc<Port>>,
+    layout: Layout,
     _vectors: IrqVectors,
 }
 
@@ -64,7 +66,7 @@ impl Driver for Ns16550 {
             ports.push(Arc::new(port));
         }
         let nodes = serve(probe, &ports)?;
-        Ok(Self { nodes, ports, _vectors: vectors })
+        Ok(Self { nodes, ports, layout, _vectors: vectors })
     }
 
     fn node(&self) -> &chardev::Registration {
@@ -74,6 +76,10 @@ impl Driver for Ns16550 {
 
     fn rings(&self) -> Vec<RingFill> {
         self.ports.iter().flat_map(|port| port.rings()).collect()
+    }
+
+    fn registers(&self) -> Vec<RegisterMap> {
+        regs::map(self.layout)
     }
 
     fn quiesce(&self) {

@@ -2,7 +2,9 @@
 //!
 //! Mirrors `include/uapi/linux/serial_reg.h`; offsets count registers, [`Layout`] makes bytes of them.
 
-use uio_core::io::{AccessError, Io, IoRegion, Readable, Register, Width, Writable};
+use uio_core::io::{
+    AccessError, Io, IoRegion, Readable, Register, RegisterInfo, RegisterMap, Width, Writable,
+};
 use uio_core::register;
 
 /// Registers that a port has.
@@ -152,6 +154,24 @@ impl Layout {
     pub const fn bytes(self) -> usize {
         REGISTERS << self.shift
     }
+}
+
+/// The map of the first port, for those who look from outside: the registers that may be read without effect, and
+/// those that are only written. To read RBR, IIR, LSR or MSR takes something away from the driver.
+pub(crate) fn map(layout: Layout) -> Vec<RegisterMap> {
+    let registers = [
+        RegisterInfo::of::<Thr>(),
+        RegisterInfo::of::<Ier>(),
+        RegisterInfo::of::<Fcr>(),
+        RegisterInfo::of::<Lcr>(),
+        RegisterInfo::of::<Mcr>(),
+        RegisterInfo::of::<Scr>(),
+    ];
+    let placed = |info: RegisterInfo| {
+        let offset = info.offset << layout.shift;
+        RegisterInfo { width: layout.width as usize, ..info.at(offset) }
+    };
+    vec![RegisterMap { region: 0, registers: registers.map(placed).into() }]
 }
 
 /// The registers of one port.
