@@ -7,7 +7,9 @@ use uio_core::device::sim::Models;
 use uio_core::driver::Registry;
 
 fn main() -> ExitCode {
-    let drivers = Registry::new().with::<uio_dummy::UioDummy>();
-    let models = Models::new().with("uio_dummy", uio_dummy_model::UioDummy::new);
+    let drivers = Registry::new().with::<uio_dummy::UioDummy>().with::<ns16550::Ns16550>();
+    let models = Models::new()
+        .with("uio_dummy", uio_dummy_model::UioDummy::new)
+        .with("ns16550", ns16550_model::Ns16550::looped);
     uiod::Program::new(drivers, models).embedded("sim:uio_dummy").main()
 }
