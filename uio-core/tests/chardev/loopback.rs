@@ -14,6 +14,8 @@ use uio_core::sync::WaitQueue;
 pub(crate) const BUMP: u32 = 0xC008_5501;
 /// `_IO('U', 2)`: returns its argument.
 pub(crate) const ECHO_VALUE: u32 = 0x5502;
+/// `_IO('U', 3)`: waits until the device holds no byte, and returns how often it looked.
+pub(crate) const DRAIN: u32 = 0x5503;
 
 pub(crate) struct Loopback {
     capacity: usize,
@@ -150,6 +152,10 @@ impl CharDevice for Loopback {
                 Ok(7)
             }
             ECHO_VALUE => Ok(arg.value as i32),
+            DRAIN => {
+                *arg.state += 1;
+                if self.held() > 0 { Err(Errno::EAGAIN) } else { Ok(*arg.state as i32) }
+            }
             _ if cmd == IoctlCmd::FIONREAD => {
                 let bytes = self.rx.lock().unwrap().len() as i32;
                 arg.output.copy_from_slice(&bytes.to_ne_bytes());
@@ -157,6 +163,10 @@ impl CharDevice for Loopback {
             }
             _ => Err(Errno::ENOTTY),
         }
+    }
+
+    fn ioctl_waits(&self, cmd: IoctlCmd) -> bool {
+        cmd.0 == DRAIN
     }
 
     fn read_wait(&self) -> &WaitQueue {

@@ -134,6 +134,7 @@ pub(crate) struct Stats {
     pub(crate) openers: usize,
     pub(crate) waiting_readers: usize,
     pub(crate) waiting_writers: usize,
+    pub(crate) waiting_ioctls: usize,
     pub(crate) pollers: usize,
     pub(crate) interrupted: usize,
     pub(crate) opened: usize,
@@ -166,6 +167,7 @@ impl Server {
             openers,
             waiting_readers,
             waiting_writers,
+            waiting_ioctls,
             pollers,
             interrupted,
             opened,
@@ -181,6 +183,7 @@ impl Server {
             openers,
             waiting_readers,
             waiting_writers,
+            waiting_ioctls,
             pollers,
             interrupted,
             opened,
@@ -281,10 +284,11 @@ fn answer_commands(node: Registration, device: &Arc<Loopback>) {
                     device.released.load(Ordering::Relaxed),
                 );
                 println!(
-                    "@ {} {} {} {} {} {opened} {released} {threads} {fds} {}",
+                    "@ {} {} {} {} {} {} {opened} {released} {threads} {fds} {}",
                     s.openers,
                     s.waiting_readers,
                     s.waiting_writers,
+                    s.waiting_ioctls,
                     s.pollers,
                     s.interrupted,
                     device.held()

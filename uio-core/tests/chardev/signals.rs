@@ -10,6 +10,7 @@ use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::Pid;
 
+use super::control::drain;
 use super::io::{fill, open, read_some};
 use super::server::{Server, Setup};
 use super::{Task, eventually};
@@ -34,7 +35,7 @@ fn interrupted(
         call()
     });
     let thread = receive.recv().unwrap();
-    server.until("blocked", |s| s.waiting_readers + s.waiting_writers == 1);
+    server.until("blocked", |s| s.waiting_readers + s.waiting_writers + s.waiting_ioctls == 1);
     pthread_kill(thread, signal).unwrap();
     task.finish()
 }
@@ -63,6 +64,20 @@ fn a_signal_gives_eintr_to_a_blocked_read_and_write() {
         // Nothing was lost, and nothing came twice.
         assert_eq!(read_some(&file, 2000).unwrap().len(), 1000);
     }
+}
+
+#[test]
+fn a_signal_gives_eintr_to_a_waiting_ioctl() {
+    catch(Signal::SIGALRM, SaFlags::SA_RESTART);
+    let mut server = Setup::new().start();
+    let file = Arc::new(open(&server.path));
+    io::Write::write_all(&mut &*file, b"12345").unwrap();
+    let client = Arc::clone(&file);
+    let result = interrupted(Signal::SIGALRM, &mut server, move || Ok(drain(&client).map(drop)?));
+    assert_eq!(result.unwrap_err().raw_os_error(), Some(Errno::EINTR as i32));
+    assert_eq!(server.stats().waiting_ioctls, 0);
+    // What would have been waited for comes, and nobody is there any more.
+    assert_eq!(read_some(&file, 10).unwrap(), b"12345");
 }
 
 fn cat_from(path: &Path) -> Child {
