@@ -105,6 +105,11 @@ impl fmt::Debug for Models {
 ///
 /// It masks itself when it fires. What is raised while it is masked is counted, and fires, all of it as one
 /// event, when it is unmasked; so the events that the driver counts are always those that were raised.
+///
+/// A device whose line is level-triggered, as INTx is, says when its level changes ([`set_level`]): as long as it
+/// is asserted, the line fires whenever it is unmasked.
+///
+/// [`set_level`]: Self::set_level
 pub struct SimLine {
     fd: EventFd,
     gone: AtomicBool,
@@ -114,6 +119,8 @@ pub struct SimLine {
 #[derive(Debug, Default)]
 struct LineState {
     unmasked: bool,
+    /// A level-triggered device asserts the line.
+    asserted: bool,
     pending: u64,
     raised: u64,
 }
@@ -127,8 +134,20 @@ impl LineState {
         fires
     }
 
+    /// Asserts the line or lets it go. Whether it fires now, and with that masks the line.
+    fn set_level(&mut self, asserted: bool) -> bool {
+        self.asserted = asserted;
+        let fires = asserted && std::mem::take(&mut self.unmasked);
+        self.raised += u64::from(fires);
+        fires
+    }
+
     /// Unmasks the line, or gives out what is pending, which fires and leaves it masked.
     fn unmask(&mut self) -> u64 {
+        if self.asserted && self.pending == 0 {
+            self.pending = 1;
+            self.raised += 1;
+        }
         let pending = std::mem::take(&mut self.pending);
         self.unmasked |= pending == 0;
         pending
@@ -156,6 +175,18 @@ impl SimLine {
     pub fn raise(&self) {
         let fires = self.state().raise();
         // Not under the lock, which the dispatcher that this wakes will want.
+        if fires {
+            self.signal(1);
+        }
+    }
+
+    /// Asserts a level-triggered line, or lets it go. The device's side.
+    ///
+    /// While the line is asserted it fires each time that it is unmasked; an assertion that ends while the line is
+    /// masked fires nothing.
+    pub fn set_level(&self, asserted: bool) {
+        let fires = self.state().set_level(asserted);
+        // Not under the lock, as above.
         if fires {
             self.signal(1);
         }

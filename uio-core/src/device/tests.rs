@@ -120,6 +120,26 @@ fn what_is_raised_while_masked_is_counted_and_fires_after_the_unmask() {
 }
 
 #[test]
+fn a_level_that_is_asserted_fires_at_every_unmask_until_it_is_let_go() {
+    let sim = SimLine::new().unwrap();
+    let source = sim.source();
+    sim.set_level(true);
+    assert_eq!(source.take(), Ok(0), "masked");
+    for _ in 0..3 {
+        source.unmask().unwrap();
+        assert_eq!(source.take(), Ok(1));
+    }
+    sim.set_level(false);
+    source.unmask().unwrap();
+    assert_eq!(source.take(), Ok(0));
+    sim.set_level(true);
+    sim.set_level(true);
+    assert_eq!(source.take(), Ok(1), "it masks itself when it fires");
+    sim.set_level(false);
+    assert_eq!(sim.raised(), 4);
+}
+
+#[test]
 fn an_unplugged_device_is_gone_for_everybody_and_hooks_are_called_once() {
     let sim = SimLine::new().unwrap();
     let (_dispatcher, device) = open(Some(Arc::clone(&sim)));
