@@ -4,13 +4,16 @@
 //! a small one that is made for each run (the binaries, the uio_dummy module, what `--add` names). It
 //! has no disk and no network. QEMU ([`qemu`]) carries COMMAND's streams over virtio ports, so they are
 //! byte-exact and stay apart from the console, which goes to a log that is searched for kernel warnings
-//! ([`console`]).
+//! ([`console`]). What hardware it finds, [`machine`] says; its root may plug devices ([`monitor`]).
 
 mod archive;
 mod console;
 mod elf;
 mod image;
+mod machine;
 mod modules;
+mod monitor;
+mod python;
 mod qemu;
 
 use std::io::{self, Write};
@@ -23,6 +26,8 @@ use crate::paths::{self, RunDir};
 use crate::process::{cargo, run};
 use crate::setup::{self, Scope};
 
+pub(crate) use machine::{MACHINES, Machine};
+
 /// The programs that every guest has in `/bin`.
 const BINARIES: [&str; 2] = ["uiod", "uioctl"];
 
@@ -32,6 +37,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) kernel: Kernel,
+    pub(crate) machine: Machine,
     /// Files and directories of this machine, each to appear as `/add/NAME`.
     pub(crate) add: Vec<PathBuf>,
     pub(crate) timeout: Duration,
@@ -48,6 +54,7 @@ pub(crate) fn main(args: &[String]) -> Result<u8> {
 fn parse(args: &[String]) -> Result<Guest> {
     let mut guest = Guest {
         kernel: default_kernel(),
+        machine: MACHINES[0],
         add: Vec::new(),
         timeout: DEFAULT_TIMEOUT,
         command: String::new(),
@@ -58,6 +65,7 @@ fn parse(args: &[String]) -> Result<Guest> {
             |what: &str| args.next().ok_or_else(|| usage(format!("vm: {arg} needs {what}")));
         match arg.as_str() {
             "--kernel" => guest.kernel = kernel(value("a version")?)?,
+            "--machine" => guest.machine = machine(value("a name")?)?,
             "--add" => guest.add.push(existing(value("a path")?)?),
             "--timeout" => guest.timeout = seconds(value("a number of seconds")?)?,
             "--" => {
@@ -86,6 +94,14 @@ fn kernel(name: &str) -> Result<Kernel> {
     found.ok_or_else(|| {
         let names = KERNELS.map(|kernel| kernel.name).join(" and ");
         usage(format!("vm: no kernel '{name}'; there are {names}"))
+    })
+}
+
+fn machine(name: &str) -> Result<Machine> {
+    let found = MACHINES.into_iter().find(|machine| machine.name == name);
+    found.ok_or_else(|| {
+        let names = MACHINES.map(|machine| machine.name).join(", ");
+        usage(format!("vm: no machine '{name}'; there are {names}"))
     })
 }
 
@@ -140,14 +156,15 @@ pub(crate) fn boot(guest: &Guest, binaries: &[PathBuf], out: Box<dyn Write + Sen
     let initrd = run_dir.join("initrd");
     image::write(guest, binaries, &initrd)?;
     let console = console::Log::new(guest.kernel.name)?;
-    let machine = qemu::Machine {
+    let boot = qemu::Boot {
         kernel: guest.kernel,
+        machine: guest.machine,
         initrd: &initrd,
         console: console.path(),
         run_dir: &run_dir,
         timeout: guest.timeout,
     };
-    let end = machine.run(out).and_then(|end| match end {
+    let end = boot.run(out).and_then(|end| match end {
         qemu::End::Status(status) => Ok(status),
         qemu::End::Broken(why) => Err(bench(format!("the guest's set-up failed: {why}"))),
         qemu::End::Vanished => {
@@ -190,9 +207,11 @@ mod tests {
 
     #[test]
     fn the_words_after_the_dashes_are_the_command() {
-        let guest = parse(&words("--kernel 6.1 --timeout 7 -- echo --kernel  x")).unwrap();
+        let line = "--kernel 6.1 --machine group --timeout 7 -- echo --kernel  x";
+        let guest = parse(&words(line)).unwrap();
         assert_eq!(guest.command, "echo --kernel  x");
         assert_eq!(guest.kernel.name, "6.1");
+        assert_eq!(guest.machine.name, "group");
         assert_eq!(guest.timeout.as_secs(), 7);
     }
 
@@ -203,6 +222,8 @@ mod tests {
             "--",
             "--kernel",
             "--kernel 5.10 -- true",
+            "--machine",
+            "--machine abacus -- true",
             "--timeout 0 -- true",
             "--timeout soon -- true",
             "--add /does/not/exist -- true",

@@ -11,6 +11,7 @@ use crate::io::{IoMem, IoRegion};
 use crate::irq::LineSource;
 use crate::mem::dma::Iommu;
 use crate::pci::{ConfigSpace, Id, IrqType};
+use crate::sys::sigbus::FaultMark;
 
 /// Opened from file descriptors or models, it opens nothing itself. What a kind of device has not is left as it
 /// stands here.
@@ -70,6 +71,12 @@ pub(crate) trait Backend: Send + Sync {
             .with_cause("it has no reset that the kernel knows"))
     }
 
-    /// The device is gone: make every access to its memory harmless.
+    /// What its mappings set when an access finds no memory; none without mappings of real memory. Its flag is
+    /// then the device's.
+    fn fault_mark(&self) -> Option<&Arc<FaultMark>> {
+        None
+    }
+
+    /// The device is gone: make every access to its memory harmless. May be called again.
     fn revoke(&self);
 }

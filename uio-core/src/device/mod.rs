@@ -10,14 +10,16 @@
 //!
 //! # When a device goes away
 //!
-//! Unbinding and unplugging show first on the interrupt line. Then, on the dispatcher, once and in this
-//! order: the line takes no more interrupts; the memory behind every mapping is replaced by ones; regions say
-//! [`Gone`](crate::io::AccessError::Gone); the hooks of [`Device::on_gone`] are called; what the device holds
-//! for its driver ([`Devres`]) is released.
+//! Unbinding and unplugging show first on the interrupt line, or at an access that finds no memory, which reads
+//! as ones and at once has all regions say [`Gone`](crate::io::AccessError::Gone). Then, on the dispatcher, once
+//! and in this order: the line takes no more interrupts; the memory behind every mapping is replaced by ones;
+//! regions say `Gone`; the hooks of [`Device::on_gone`] are called; what the device holds for its driver
+//! ([`Devres`]) is released.
 
 mod backend;
 mod bus;
 mod devres;
+mod fault;
 pub mod sim;
 mod spec;
 mod uio;
@@ -25,13 +27,13 @@ mod vectors;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::errno::Errno;
 
 use crate::error::{Error, Result};
 use crate::io::{Io, IoMem, IoRegion};
-use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource};
+use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource, Watch};
 use crate::mem::dma::Domain;
 pub(crate) use backend::Backend;
 pub use devres::{Devres, DevresGuard};
@@ -67,6 +69,8 @@ pub struct Device {
     vectors: Mutex<Option<Vec<IrqLine>>>,
     domain: Mutex<Option<Arc<Domain>>>,
     hooks: Mutex<Vec<GoneHook>>,
+    /// Of accesses that find no memory.
+    faults: OnceLock<Watch>,
     managed: devres::Stack,
 }
 
@@ -105,18 +109,21 @@ impl Device {
         backend: Box<dyn Backend>,
         dispatcher: &Dispatcher,
     ) -> Result<Arc<Self>> {
+        let gone = backend.fault_mark().map(|mark| Arc::clone(mark.gone())).unwrap_or_default();
         let device = Arc::new(Self {
             name,
             label,
             backend,
-            gone: Arc::new(AtomicBool::new(false)),
+            gone,
             dispatcher: dispatcher.handle(),
             lines: Mutex::new(Vec::new()),
             vectors: Mutex::new(None),
             domain: Mutex::new(None),
             hooks: Mutex::new(Vec::new()),
+            faults: OnceLock::new(),
             managed: devres::Stack::default(),
         });
+        device.watch_faults(dispatcher)?;
         for index in 0..device.backend.lines() {
             let line = device.new_line(&device.name, device.backend.line(index)?);
             device.lines().push(line);

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::io::{IoMem, IoRegion};
 use crate::irq::LineSource;
 use crate::sys::mmap::{Mapping, page_size};
+use crate::sys::sigbus::FaultMark;
 use crate::sys::sysfs::{Sysfs, UioInfo};
 use crate::sys::uio::UioFd;
 
@@ -25,6 +26,8 @@ pub(super) struct UioBackend {
     baseline: u32,
     has_interrupt: bool,
     mappings: Mutex<Vec<Option<Arc<Mapping>>>>,
+    /// Set when an access to one of them finds no memory.
+    mark: Arc<FaultMark>,
 }
 
 impl UioBackend {
@@ -72,6 +75,7 @@ impl UioBackend {
             // CAST: the kernel's count is 32 bits wide; sysfs may print it with a sign.
             baseline: info.events as u32,
             mappings: Mutex::new(vec![None; regions.len()]),
+            mark: FaultMark::new()?,
             regions,
             fd: Arc::new(fd),
             has_interrupt,
@@ -96,18 +100,15 @@ impl UioBackend {
             return Ok(Arc::clone(mapping));
         }
         let map = &self.info.maps[index];
-        let failed = |error: &std::io::Error| {
-            let thing = format!("map {index} ({}) of {}", map.name, self.title());
-            Error::from_io(error, "cannot map", thing)
-        };
+        let thing = format!("map {index} ({}) of {}", map.name, self.title());
         // Map N is at offset N pages (`drivers/uio/uio.c`, `uio_mmap`), with the real page size. A start
         // inside a page does not shift the mapping: its page is mapped whole.
         let page = page_size() as u64;
         let in_page = map.addr % page;
         let len = usize::try_from((in_page + map.size).next_multiple_of(page))
-            .map_err(|_| failed(&std::io::Error::from_raw_os_error(libc::EOVERFLOW)))?;
-        let mapping = Mapping::shared(self.fd.as_fd(), index as u64 * page, len)
-            .map_err(|error| failed(&error))?;
+            .map_err(|_| Error::new(Errno::EOVERFLOW, "cannot map", &thing))?;
+        let offset = index as u64 * page;
+        let mapping = Mapping::shared(self.fd.as_fd(), offset, len, &self.mark, &thing)?;
         let mapping = Arc::new(mapping);
         mappings[index] = Some(Arc::clone(&mapping));
         Ok(mapping)
@@ -143,6 +144,10 @@ impl Backend for UioBackend {
             seen: AtomicU32::new(self.baseline),
             no_irqcontrol: AtomicBool::new(false),
         }))
+    }
+
+    fn fault_mark(&self) -> Option<&Arc<FaultMark>> {
+        Some(&self.mark)
     }
 
     fn revoke(&self) {

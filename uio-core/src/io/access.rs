@@ -177,7 +177,7 @@ pub trait Io {
     where
         Self: Sized,
     {
-        or_ones(self.try_read(), R::from_raw(R::Raw::ONES))
+        R::from_raw(R::Raw::read_from(self, R::OFFSET))
     }
 
     /// Writes a register defined by [`register!`](crate::register).
@@ -190,7 +190,7 @@ pub trait Io {
     where
         Self: Sized,
     {
-        or_ones(self.try_write(value), ());
+        value.into_raw().write_to(self, R::OFFSET);
     }
 
     /// Reads a register, changes the value, writes it back. Not atomic.
@@ -216,7 +216,7 @@ pub trait Io {
     where
         Self: Sized,
     {
-        R::Raw::read_from(self, R::OFFSET).map(R::from_raw)
+        R::Raw::try_read_from(self, R::OFFSET).map(R::from_raw)
     }
 
     /// Writes a register, checked at run time.
@@ -229,6 +229,6 @@ pub trait Io {
     where
         Self: Sized,
     {
-        value.into_raw().write_to(self, R::OFFSET)
+        value.into_raw().try_write_to(self, R::OFFSET)
     }
 }

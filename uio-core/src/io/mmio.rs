@@ -19,7 +19,11 @@ use crate::sys::mmap::Mapping;
 /// - `size >= N`.
 ///
 /// Accesses at a constant offset below `N` cost the load or the store and nothing else. When the device goes
-/// away, the memory behind the pointer is replaced by ones: an access is never a fault.
+/// away, the memory behind the pointer is replaced by ones, by the first access that would fault if by nobody
+/// before: an access never ends the process.
+///
+/// From then on the checked forms say [`Gone`](AccessError::Gone), for one load of a flag after each access. The
+/// infallible forms look at no flag: a read yields ones, or what the driver has written there since.
 pub struct IoMem<const N: usize = 0> {
     base: NonNull<u8>,
     size: usize,
@@ -107,10 +111,7 @@ impl<const N: usize> IoMem<N> {
             assert!(R::OFFSET + R::Raw::WIDTH <= N, "the register is beyond the mapped size");
         };
         // The access is in bounds, so nothing can fail; the checks fold away.
-        match self.try_read() {
-            Ok(value) => value,
-            Err(bug) => driver_bug(bug),
-        }
+        R::from_raw(R::Raw::read_from(self, R::OFFSET))
     }
 
     /// Writes a register; its place is checked when the program is compiled.
@@ -119,9 +120,7 @@ impl<const N: usize> IoMem<N> {
         const {
             assert!(R::OFFSET + R::Raw::WIDTH <= N, "the register is beyond the mapped size");
         };
-        if let Err(bug) = self.try_write(value) {
-            driver_bug(bug);
-        }
+        value.into_raw().write_to(self, R::OFFSET);
     }
 
     /// Reads a register, changes the value, writes it back; its place is checked when the program is compiled.
@@ -130,10 +129,21 @@ impl<const N: usize> IoMem<N> {
         self.write(change(self.read()));
     }
 
-    /// The size that is known: the constant where there is one, so that checks against it fold away.
+    /// Checks an access against the size that is known: the constant where there is one, so that the check
+    /// folds away.
     #[inline(always)]
-    fn known_size(&self, offset: usize, width: usize) -> usize {
-        if offset < N && N - offset >= width { N } else { self.size }
+    fn known(&self, offset: usize, width: usize) -> Result<(), AccessError> {
+        let proven = offset < N && N - offset >= width;
+        check(offset, width, if proven { N } else { self.size })
+    }
+
+    /// Whether the accesses before met the device. Asked afterwards, so that the access that finds it gone is
+    /// the first to say so; the signal handler sets the flag before the access is made again.
+    #[inline(always)]
+    fn met_device(&self) -> Result<(), AccessError> {
+        // The handler runs on this thread: only the compiler could have the flag loaded before the access.
+        compiler_fence(Ordering::SeqCst);
+        if self.mapping.is_gone() { Err(AccessError::Gone) } else { Ok(()) }
     }
 }
 
@@ -180,22 +190,40 @@ unchecked! {
 }
 
 macro_rules! checked {
-    ($($int:ty: $read:ident $write:ident $try_read:ident $try_write:ident;)*) => {$(
+    ($($int:ty: $get:ident $put:ident $read:ident $write:ident $try_read:ident $try_write:ident;)*) => {$(
+        #[inline(always)]
+        fn $read(&self, offset: usize) -> $int {
+            match self.known(offset, size_of::<$int>()) {
+                // SAFETY: alignment and bounds were checked.
+                Ok(()) => unsafe { self.$get(offset) },
+                Err(bug) => driver_bug(bug),
+            }
+        }
+
+        #[inline(always)]
+        fn $write(&self, offset: usize, value: $int) {
+            match self.known(offset, size_of::<$int>()) {
+                // SAFETY: alignment and bounds were checked.
+                Ok(()) => unsafe { self.$put(offset, value) },
+                Err(bug) => driver_bug(bug),
+            }
+        }
+
         #[inline(always)]
         fn $try_read(&self, offset: usize) -> Result<$int, AccessError> {
-            let width = size_of::<$int>();
-            check(offset, width, self.known_size(offset, width))?;
+            self.known(offset, size_of::<$int>())?;
             // SAFETY: alignment and bounds were checked.
-            Ok(unsafe { self.$read(offset) })
+            let value = unsafe { self.$get(offset) };
+            self.met_device()?;
+            Ok(value)
         }
 
         #[inline(always)]
         fn $try_write(&self, offset: usize, value: $int) -> Result<(), AccessError> {
-            let width = size_of::<$int>();
-            check(offset, width, self.known_size(offset, width))?;
+            self.known(offset, size_of::<$int>())?;
             // SAFETY: alignment and bounds were checked.
-            unsafe { self.$write(offset, value) };
-            Ok(())
+            unsafe { self.$put(offset, value) };
+            self.met_device()
         }
     )*};
 }
@@ -212,10 +240,10 @@ impl<const N: usize> Io for IoMem<N> {
     }
 
     checked! {
-        u8: read8_unchecked write8_unchecked try_read8 try_write8;
-        u16: read16_unchecked write16_unchecked try_read16 try_write16;
-        u32: read32_unchecked write32_unchecked try_read32 try_write32;
-        u64: read64_unchecked write64_unchecked try_read64 try_write64;
+        u8: read8_unchecked write8_unchecked read8 write8 try_read8 try_write8;
+        u16: read16_unchecked write16_unchecked read16 write16 try_read16 try_write16;
+        u32: read32_unchecked write32_unchecked read32 write32 try_read32 try_write32;
+        u64: read64_unchecked write64_unchecked read64 write64 try_read64 try_write64;
     }
 
     fn memcpy_fromio(&self, offset: usize, buf: &mut [u8]) -> Result<(), AccessError> {
@@ -238,7 +266,7 @@ impl<const N: usize> Io for IoMem<N> {
             *byte = unsafe { self.read8_unchecked(at) };
             at += 1;
         }
-        Ok(())
+        self.met_device()
     }
 
     fn memcpy_toio(&self, offset: usize, data: &[u8]) -> Result<(), AccessError> {
@@ -261,7 +289,7 @@ impl<const N: usize> Io for IoMem<N> {
             unsafe { self.write8_unchecked(at, byte) };
             at += 1;
         }
-        Ok(())
+        self.met_device()
     }
 
     fn memset_io(&self, offset: usize, value: u8, len: usize) -> Result<(), AccessError> {

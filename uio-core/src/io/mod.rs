@@ -21,6 +21,12 @@
 //! | `try_read32` | [`AccessError`] | [`AccessError::Gone`] |
 //! | `read32_unchecked` (`IoMem` only, unsafe) | the caller's proof | all ones; writes vanish |
 //!
+//! A device may go away between any two instructions, and the access that finds it gone is a SIGBUS. It is caught
+//! ([`sigbus`](crate::sys::sigbus)): that access behaves as the last column says, and so do all after it.
+//!
+//! `IoMem` looks at no flag in the infallible forms. Its memory is a private copy then: a register that the
+//! driver writes after the device went away reads as written.
+//!
 //! Mirrors `include/asm-generic/io.h`, `lib/iomap.c` and `rust/kernel/io.rs`.
 //!
 //! [`Device::region`]: crate::device::Device::region

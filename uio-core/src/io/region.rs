@@ -78,7 +78,7 @@ impl IoRegion {
 
     /// Whether the device was unplugged, unbound or failed.
     pub fn is_gone(&self) -> bool {
-        // Relaxed: a flag that is only ever set; memory behind it is replaced before it is.
+        // Relaxed: a flag that is only ever set. Whoever comes too early finds ones, or faults, which sets it.
         self.gone.load(Ordering::Relaxed)
     }
 

@@ -13,18 +13,22 @@ pub trait Word: Copy + Eq + fmt::LowerHex {
     const WIDTH: usize;
     /// What a read yields when nothing answers.
     const ONES: Self;
+    /// Reads one word, as the infallible form of this width.
+    fn read_from<I: Io>(io: &I, offset: usize) -> Self;
+    /// Writes one word, as the infallible form of this width.
+    fn write_to<I: Io>(self, io: &I, offset: usize);
     /// Reads one word, checked.
     ///
     /// # Errors
     ///
     /// [`AccessError`] as the `try_read` of this width.
-    fn read_from<I: Io>(io: &I, offset: usize) -> Result<Self, AccessError>;
+    fn try_read_from<I: Io>(io: &I, offset: usize) -> Result<Self, AccessError>;
     /// Writes one word, checked.
     ///
     /// # Errors
     ///
     /// [`AccessError`] as the `try_write` of this width.
-    fn write_to<I: Io>(self, io: &I, offset: usize) -> Result<(), AccessError>;
+    fn try_write_to<I: Io>(self, io: &I, offset: usize) -> Result<(), AccessError>;
     /// Widens to 64 bits.
     fn into_u64(self) -> u64;
     /// Keeps the low bits.
@@ -32,18 +36,28 @@ pub trait Word: Copy + Eq + fmt::LowerHex {
 }
 
 macro_rules! word {
-    ($($int:ty: $try_read:ident $try_write:ident;)*) => {$(
+    ($($int:ty: $read:ident $write:ident $try_read:ident $try_write:ident;)*) => {$(
         impl Word for $int {
             const WIDTH: usize = size_of::<$int>();
             const ONES: Self = <$int>::MAX;
 
             #[inline(always)]
-            fn read_from<I: Io>(io: &I, offset: usize) -> Result<Self, AccessError> {
+            fn read_from<I: Io>(io: &I, offset: usize) -> Self {
+                io.$read(offset)
+            }
+
+            #[inline(always)]
+            fn write_to<I: Io>(self, io: &I, offset: usize) {
+                io.$write(offset, self);
+            }
+
+            #[inline(always)]
+            fn try_read_from<I: Io>(io: &I, offset: usize) -> Result<Self, AccessError> {
                 io.$try_read(offset)
             }
 
             #[inline(always)]
-            fn write_to<I: Io>(self, io: &I, offset: usize) -> Result<(), AccessError> {
+            fn try_write_to<I: Io>(self, io: &I, offset: usize) -> Result<(), AccessError> {
                 io.$try_write(offset, self)
             }
 
@@ -62,10 +76,10 @@ macro_rules! word {
 }
 
 word! {
-    u8: try_read8 try_write8;
-    u16: try_read16 try_write16;
-    u32: try_read32 try_write32;
-    u64: try_read64 try_write64;
+    u8: read8 write8 try_read8 try_write8;
+    u16: read16 write16 try_read16 try_write16;
+    u32: read32 write32 try_read32 try_write32;
+    u64: read64 write64 try_read64 try_write64;
 }
 
 /// A register: a word at a fixed offset of a region. Made by [`register!`](crate::register).

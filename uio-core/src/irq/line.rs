@@ -81,6 +81,12 @@ impl IrqLine {
         let _ = self.line.gone.set(Box::new(hook));
     }
 
+    /// The device is gone, though its source has not said so: no handler starts any more, and the hook of
+    /// [`on_gone`](Self::on_gone) is called, unless it was.
+    pub(crate) fn end(&self, errno: Errno) {
+        self.line.die(errno);
+    }
+
     /// The name, as in `/proc/interrupts`.
     pub fn name(&self) -> &str {
         &self.line.name

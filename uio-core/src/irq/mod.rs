@@ -52,6 +52,7 @@ mod state;
 mod stats;
 pub(crate) mod thread;
 mod threaded;
+mod watch;
 
 pub use crate::sync::context::{
     Level, current_level, in_hardirq, in_interrupt, in_softirq, might_sleep,
@@ -72,6 +73,7 @@ pub use stats::LineStats;
 pub(crate) use stats::bump;
 pub use thread::{CpuSet, Scheduler, ThreadOptions};
 pub use threaded::{ThreadedRegistration, request_threaded_irq};
+pub(crate) use watch::Watch;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -9,6 +9,7 @@ pub(crate) mod mmap;
 pub(crate) mod sched;
 pub(crate) mod schedstat;
 pub(crate) mod scm;
+pub(crate) mod sigbus;
 pub mod sysfs;
 pub(crate) mod timerfd;
 pub(crate) mod uio;

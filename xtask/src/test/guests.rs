@@ -111,7 +111,8 @@ fn without_hash(program: &str) -> &str {
 pub(super) fn run(kernel: Kernel, binaries: &[PathBuf], programs: &Programs) -> Result<()> {
     let runs = runs(&programs.paths);
     let add = programs.paths.clone();
-    let guest = Guest { kernel, add, timeout: TIMEOUT, command: script(&runs) };
+    let machine = vm::MACHINES[0];
+    let guest = Guest { kernel, machine, add, timeout: TIMEOUT, command: script(&runs) };
     let watch = Watch::default();
     let results = Arc::clone(&watch.results);
     let status = vm::boot(&guest, binaries, Box::new(watch))?;

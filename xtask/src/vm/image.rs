@@ -5,26 +5,31 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
-use super::{Guest, elf, modules};
+use super::{Guest, Machine, elf, modules, python};
 use crate::failure::{Context, Result, failed};
 use crate::kernels::Kernel;
-use crate::paths;
+use crate::paths::{self, RunDir};
 use crate::process::{capture, command};
 
 const INIT: &str = include_str!("init.sh");
 
 /// Programs of this machine that a guest has, with the place they get there.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("/bin/busybox", "/bin/busybox"),
-    ("/usr/bin/strace", "/usr/bin/strace"),
+    ("/bin/stty", "/bin/stty"),
     ("/usr/bin/fusermount3", "/usr/bin/fusermount3"),
+    ("/usr/bin/picocom", "/usr/bin/picocom"),
+    ("/usr/bin/prlimit", "/usr/bin/prlimit"),
+    ("/usr/bin/python3", "/usr/bin/python3"),
+    ("/usr/bin/setpci", "/usr/bin/setpci"),
+    ("/usr/bin/strace", "/usr/bin/strace"),
 ];
 
-/// Raised when the base archive is made in another way from the same files.
-const BASE_FORMAT: u32 = 1;
+/// Files of this machine that a guest has at the same place.
+const FILES: [&str; 1] = ["/usr/share/misc/pci.ids"];
 
-/// Where a guest keeps its kernel modules.
-const MODULES: &str = "/lib/modules";
+/// Raised when the base archive is made in another way from the same files.
+const BASE_FORMAT: u32 = 4;
 
 /// Writes the initramfs of one run: the base archive and what this run adds.
 pub(crate) fn write(guest: &Guest, binaries: &[PathBuf], initrd: &Path) -> Result<()> {
@@ -37,8 +42,7 @@ pub(crate) fn write(guest: &Guest, binaries: &[PathBuf], initrd: &Path) -> Resul
 
 /// The base archive, made anew when what it was made from has changed.
 fn base(kernel: Kernel) -> Result<PathBuf> {
-    let modules = modules::in_load_order(kernel)?;
-    let stamp = stamp(&modules)?;
+    let stamp = stamp(kernel)?;
     let path = paths::store().join(format!("base-{}.cpio", kernel.name));
     let stamp_path = path.with_extension("stamp");
     let fresh = fs::read_to_string(&stamp_path).is_ok_and(|old| old == stamp);
@@ -50,29 +54,39 @@ fn base(kernel: Kernel) -> Result<PathBuf> {
     for (from, to) in PROGRAMS {
         add_program(&mut archive, Path::new(from), to)?;
     }
-    for module in &modules {
-        archive.file(&in_guest(module), 0o644, modules::contents(module)?);
+    for path in FILES {
+        archive.copy(Path::new(path), path)?;
     }
+    python::add(&mut archive)?;
+    let stage = RunDir::new()?;
+    modules::stage(kernel, &stage.join(""))?;
+    let modules = modules_dir(kernel)?;
+    archive.copy_tree(&stage.join(modules.trim_start_matches('/')), &modules)?;
     paths::publish(&path, |file| fs::write(file, archive.to_bytes()).on("write", file))?;
     paths::publish(&stamp_path, |file| fs::write(file, &stamp).on("write", file))?;
     Ok(path)
 }
 
 /// What the base archive is made from: it is fresh as long as this stays the same.
-fn stamp(modules: &[PathBuf]) -> Result<String> {
+fn stamp(kernel: Kernel) -> Result<String> {
     let mut lines = format!("format {BASE_FORMAT}\n");
-    let programs = PROGRAMS.iter().map(|(from, _)| Path::new(from));
-    for path in programs.chain(modules.iter().map(PathBuf::as_path)) {
-        let meta = fs::metadata(path).on("read", path)?;
-        let changed = meta.modified().on("read", path)?;
+    let programs = PROGRAMS.iter().map(|(from, _)| from).chain(&FILES).map(PathBuf::from);
+    for path in programs.chain(modules::all(kernel)?) {
+        let meta = fs::metadata(&path).on("read", &path)?;
+        let changed = meta.modified().on("read", &path)?;
         lines += &format!("{} {} {changed:?}\n", path.display(), meta.len());
     }
     Ok(lines)
 }
 
-fn in_guest(module: &Path) -> String {
-    let name = module.file_name().unwrap_or_default().to_string_lossy();
-    format!("{MODULES}/{}", name.trim_end_matches(".xz"))
+/// Where a guest keeps its kernel modules.
+fn modules_dir(kernel: Kernel) -> Result<String> {
+    Ok(format!("/lib/modules/{}", kernel.release()?))
+}
+
+/// Where it has the module that is built from the tree.
+fn uio_dummy_in_guest(kernel: Kernel) -> Result<String> {
+    Ok(format!("{}/extra/uio_dummy.ko", modules_dir(kernel)?))
 }
 
 fn add_busybox(archive: &mut Archive) -> Result<()> {
@@ -84,7 +98,7 @@ fn add_busybox(archive: &mut Archive) -> Result<()> {
 }
 
 /// Adds a program with the libraries it needs, each at the path it has here.
-fn add_program(archive: &mut Archive, from: &Path, to: &str) -> Result<()> {
+pub(crate) fn add_program(archive: &mut Archive, from: &Path, to: &str) -> Result<()> {
     archive.copy(from, to)?;
     add_libraries(archive, from)
 }
@@ -103,12 +117,13 @@ fn overlay(guest: &Guest, binaries: &[PathBuf]) -> Result<Archive> {
     let mut archive = Archive::default();
     archive.file("/init", 0o755, INIT);
     archive.file("/etc/bench/command", 0o644, guest.command.as_str());
-    archive.file("/etc/bench/modules", 0o644, load_list(guest.kernel)?);
+    archive.file("/etc/bench/modules", 0o644, load_list(guest)?);
+    archive.file("/etc/bench/nodes", 0o644, nodes(guest.machine));
     archive.file("/etc/hostname", 0o644, "bench\n");
     archive.file("/etc/passwd", 0o644, PASSWD);
     archive.file("/etc/group", 0o644, GROUP);
     archive.directory("/root", 0o700);
-    archive.copy(&modules::uio_dummy(guest.kernel)?, &format!("{MODULES}/uio_dummy.ko"))?;
+    archive.copy(&modules::uio_dummy(guest.kernel)?, &uio_dummy_in_guest(guest.kernel)?)?;
     for binary in binaries {
         let name = binary.file_name().unwrap_or_default().to_string_lossy();
         add_program(&mut archive, binary, &format!("/bin/{name}"))?;
@@ -124,11 +139,28 @@ const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 
 /// The modules in the order to load them, one path a line.
-fn load_list(kernel: Kernel) -> Result<String> {
-    let modules = modules::in_load_order(kernel)?;
-    let mut lines: Vec<String> = modules.iter().map(|module| in_guest(module)).collect();
-    lines.push(format!("{MODULES}/uio_dummy.ko"));
+fn load_list(guest: &Guest) -> Result<String> {
+    let dir = modules_dir(guest.kernel)?;
+    let modules = modules::in_load_order(guest.kernel, guest.machine.loads_vfio)?;
+    let in_guest =
+        |module: &String| format!("{dir}/{}", modules::uncompressed(Path::new(module)).display());
+    let mut lines: Vec<String> = modules.iter().map(in_guest).collect();
+    if guest.machine.loads_unsigned {
+        lines.push(uio_dummy_in_guest(guest.kernel)?);
+    }
     Ok(lines.join("\n") + "\n")
+}
+
+/// The nodes that the command may count on.
+fn nodes(machine: Machine) -> String {
+    let mut nodes = "/dev/cuse\n".to_owned();
+    if machine.loads_vfio {
+        nodes += "/dev/vfio/vfio\n";
+    }
+    if machine.loads_unsigned {
+        nodes += "/dev/uio0\n";
+    }
+    nodes
 }
 
 fn add_path(archive: &mut Archive, path: &Path) -> Result<()> {

@@ -48,9 +48,16 @@ wait_for /dev/vport0p3
 status_port=/dev/vport0p3
 wait_for /dev/vport0p1
 wait_for /dev/vport0p2
-wait_for /dev/cuse
-wait_for /dev/uio0
+while read -r node; do
+	wait_for "$node"
+done </etc/bench/nodes
 chmod 666 /dev/fuse
+
+# What udev does elsewhere.
+mkdir /dev/virtio-ports
+for port in /dev/vport0p*; do
+	read -r name <"/sys/class/virtio-ports/${port#/dev/}/name" && ln -s "$port" "/dev/virtio-ports/$name"
+done
 
 mkdir /run/bench
 mkfifo /run/bench/out /run/bench/err

@@ -1,4 +1,5 @@
-//! Kernel modules: the ones of the unpacked kernel, in an order that loads, and uio_dummy, built for it.
+//! Kernel modules: the ones of the unpacked kernel that a guest has, with the index by which `modprobe` finds
+//! them, those that it loads, in an order that loads, and uio_dummy, built for the kernel.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,32 +10,80 @@ use crate::kernels::Kernel;
 use crate::paths;
 use crate::process::{capture_bytes, command, run_quietly};
 
-/// What a guest loads; what one of these needs comes along, and what is built in is left out.
-const WANTED: [&str; 5] = ["virtio_pci", "virtio_console", "uio", "uio_pci_generic", "cuse"];
+/// What every guest loads.
+const LOADED: [&str; 5] = ["virtio_pci", "virtio_console", "uio", "uio_pci_generic", "cuse"];
+
+/// What it loads besides, unless its machine leaves that to the command.
+const VFIO: [&str; 3] = ["vfio", "vfio_iommu_type1", "vfio_pci"];
+
+/// What it only has: the kernel's own drivers of the bench's devices, and a file system for the disk.
+const PRESENT: [&str; 5] = ["nvme", "e1000e", "vfat", "nls_cp437", "nls_ascii"];
+
+/// What `depmod` reads besides the modules.
+const INDEX_SOURCES: [&str; 3] = ["modules.order", "modules.builtin", "modules.builtin.modinfo"];
 
 const SOURCES: [&str; 2] = ["uio_dummy.c", "Makefile"];
 
-/// Files below the kernel's module directory, each after what it needs.
-pub(crate) fn in_load_order(kernel: Kernel) -> Result<Vec<PathBuf>> {
+/// What a guest loads, each after what it needs, as paths below the directory of its kernel's modules.
+pub(crate) fn in_load_order(kernel: Kernel, vfio: bool) -> Result<Vec<String>> {
+    let vfio: &[&str] = if vfio { &VFIO } else { &[] };
+    chains(kernel, LOADED.iter().chain(vfio))
+}
+
+/// Files of all that a guest has.
+pub(crate) fn all(kernel: Kernel) -> Result<Vec<PathBuf>> {
+    let dir = kernel.modules()?;
+    let paths = chains(kernel, LOADED.iter().chain(&VFIO).chain(&PRESENT))?;
+    Ok(paths.into_iter().map(|path| dir.join(path)).collect())
+}
+
+/// The modules with what they need, each after what it needs; what is built in is left out.
+fn chains<'a>(kernel: Kernel, names: impl Iterator<Item = &'a &'a str>) -> Result<Vec<String>> {
     let dir = kernel.modules()?;
     let index = dir.join("modules.dep");
     let index = fs::read_to_string(&index).on("read", &index)?;
     let builtin = dir.join("modules.builtin");
     let builtin = fs::read_to_string(&builtin).on("read", &builtin)?;
-    let mut order: Vec<&str> = Vec::new();
-    for name in WANTED {
+    let mut order: Vec<String> = Vec::new();
+    for name in names {
         if builtin.lines().any(|path| is_module(path, name)) {
             continue;
         }
         let chain = load_chain(&index, name)
             .ok_or_else(|| failed(format!("kernel {} has no module {name}", kernel.name)))?;
         for path in chain {
-            if !order.contains(&path) {
-                order.push(path);
+            if !order.iter().any(|earlier| earlier == path) {
+                order.push(path.to_owned());
             }
         }
     }
-    Ok(order.into_iter().map(|path| dir.join(path)).collect())
+    Ok(order)
+}
+
+/// Fills `root` with the directory of modules that a guest has, uncompressed, with its indexes.
+pub(crate) fn stage(kernel: Kernel, root: &Path) -> Result<()> {
+    let dir = kernel.modules()?;
+    let staged = root.join("lib/modules").join(kernel.release()?);
+    for module in all(kernel)? {
+        let to = staged.join(uncompressed(module.strip_prefix(&dir).unwrap_or(&module)));
+        let parent = to.parent().unwrap_or(root);
+        fs::create_dir_all(parent).on("create", parent)?;
+        fs::write(&to, contents(&module)?).on("write", &to)?;
+    }
+    for name in INDEX_SOURCES {
+        let from = dir.join(name);
+        fs::copy(&from, staged.join(name)).on("copy", &from)?;
+    }
+    run_quietly(command("depmod").arg("-b").arg(root).arg(kernel.release()?))
+}
+
+/// The path of a module without the ending of its compression.
+pub(crate) fn uncompressed(path: &Path) -> PathBuf {
+    if is_compressed(path) { path.with_extension("") } else { path.to_owned() }
+}
+
+fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "xz")
 }
 
 /// A line of `modules.dep` is `module: needs...`, all of them, the one to load first last.
@@ -53,9 +102,9 @@ fn is_module(path: &str, name: &str) -> bool {
     stem.replace('-', "_") == name
 }
 
-/// The module's bytes, uncompressed: busybox's insmod takes no other.
-pub(crate) fn contents(path: &Path) -> Result<Vec<u8>> {
-    if path.extension().is_some_and(|end| end == "xz") {
+/// The module's bytes, uncompressed: busybox takes no other.
+fn contents(path: &Path) -> Result<Vec<u8>> {
+    if is_compressed(path) {
         return capture_bytes(command("xz").arg("-dc").arg(path));
     }
     fs::read(path).on("read", path)
@@ -98,7 +147,9 @@ fn build(kernel: Kernel, source: &Path, to: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_module, load_chain};
+    use std::path::Path;
+
+    use super::{is_module, load_chain, uncompressed};
 
     #[test]
     fn what_a_module_needs_is_loaded_before_it() {
@@ -115,5 +166,7 @@ mod tests {
     fn module_names() {
         assert!(is_module("kernel/drivers/vfio/vfio-pci.ko.xz", "vfio_pci"));
         assert!(!is_module("kernel/drivers/uio/uio_cif.ko", "uio"));
+        assert_eq!(uncompressed(Path::new("k/a.ko.xz")), Path::new("k/a.ko"));
+        assert_eq!(uncompressed(Path::new("k/a.ko")), Path::new("k/a.ko"));
     }
 }

@@ -1,4 +1,6 @@
 //! QEMU: its command line, its end, and the sockets that carry the command's streams.
+//!
+//! What the hardware is, [`super::machine`] says; what the guest may ask for, [`super::monitor`].
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,8 +14,14 @@ use crate::kernels::Kernel;
 use crate::paths::RunDir;
 use crate::process::command;
 
-/// The streams, in the order of their virtio ports from 1 on.
-const PORTS: [&str; 3] = ["out", "err", "status"];
+use super::machine::{Machine, SERIALS, escaped};
+use super::monitor;
+
+/// The streams, in the order of their virtio ports from 1 on. The other ends of the serial ports come after them.
+const PORTS: [&str; 4] = ["out", "err", "status", "monitor"];
+
+/// Where QEMU takes commands.
+const QMP: &str = "qmp";
 
 /// How often a machine that runs is looked at.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -21,8 +29,9 @@ const GLANCE: Duration = Duration::from_millis(5);
 /// How long QEMU may take to come up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub(crate) struct Machine<'a> {
+pub(crate) struct Boot<'a> {
     pub(crate) kernel: Kernel,
+    pub(crate) machine: Machine,
     pub(crate) initrd: &'a Path,
     pub(crate) console: &'a Path,
     pub(crate) run_dir: &'a RunDir,
@@ -42,22 +51,24 @@ pub(crate) enum End {
     TimedOut,
 }
 
-impl Machine<'_> {
+impl Boot<'_> {
     /// Runs the machine until the command has ended, copying its standard output to `out`.
     pub(crate) fn run(&self, out: Box<dyn Write + Send>) -> Result<End> {
         let deadline = Instant::now() + self.timeout;
-        let listeners = PORTS.map(|name| self.listen(name));
+        let listeners = PORTS.iter().chain([&QMP]).map(|name| self.listen(name));
+        let listeners = listeners.collect::<Result<Vec<_>>>()?;
         let mut qemu = Running(self.command()?.spawn().map_err(|error| {
             failed(format!("cannot run setpriv and qemu-system-x86_64: {error}"))
         })?);
         let mut streams = Vec::new();
-        for listener in listeners {
-            streams.push(qemu.accept(&listener?)?);
+        for listener in &listeners {
+            streams.push(qemu.accept(listener)?);
         }
         let mut streams = streams.into_iter();
         let mut next = || streams.next().ok_or_else(|| failed("a stream is missing"));
         let copies = [copy(next()?, out), copy(next()?, Box::new(io::stderr()))];
         let status = read_line(next()?);
+        monitor::relay(next()?, next()?);
         let end = qemu.wait(&status, deadline)?;
         drop(qemu);
         // QEMU is gone, so each stream ends when what it still holds is copied.
@@ -80,37 +91,34 @@ impl Machine<'_> {
         let mut qemu = command("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
-        qemu.args([
-            "-M",
-            "q35,accel=tcg,kernel-irqchip=off",
-            "-cpu",
-            "max",
-            "-smp",
-            "2",
-            "-m",
-            "1G",
-        ]);
         qemu.arg("-kernel").arg(self.kernel.boot_image()?).arg("-initrd").arg(self.initrd);
-        qemu.args(["-append", KERNEL_LINE]);
+        qemu.arg("-append").arg(self.machine.kernel_line());
         qemu.arg("-chardev").arg(format!("file,id=console,path={}", escaped(self.console)));
-        qemu.args(["-serial", "chardev:console", "-device", "virtio-serial-pci"]);
+        qemu.args(["-serial", "chardev:console"]);
+        qemu.args(self.machine.options(self.run_dir)?);
+        qemu.arg("-chardev").arg(self.socket(QMP, QMP));
+        qemu.arg("-mon").arg(format!("chardev={QMP},mode=control"));
         for (index, name) in PORTS.iter().enumerate() {
-            let path = escaped(&self.run_dir.join(name));
-            qemu.arg("-chardev").arg(format!("socket,id={name},path={path}"));
-            qemu.arg("-device").arg(format!("virtserialport,chardev={name},nr={}", index + 1));
+            self.add_port(&mut qemu, index + 1, name, name);
+        }
+        for (index, name) in SERIALS.iter().enumerate() {
+            self.add_port(&mut qemu, PORTS.len() + index + 1, &format!("{name}-end"), name);
         }
         qemu.stdout(Stdio::from(io::stderr()));
         Ok(qemu)
     }
-}
 
-/// A fault of the kernel ends the guest at once; a watchdog on a busy host would cry wolf.
-const KERNEL_LINE: &str =
-    "console=ttyS0 panic=-1 oops=panic nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
+    /// Adds the virtio port `name`, whose bytes come and go by a socket.
+    fn add_port(&self, qemu: &mut Command, number: usize, name: &str, socket: &str) {
+        qemu.arg("-chardev").arg(self.socket(name, socket));
+        let port = format!("virtserialport,chardev={name},name={name},nr={number}");
+        qemu.arg("-device").arg(port);
+    }
 
-/// In a QEMU option a comma is written twice.
-fn escaped(path: &Path) -> String {
-    path.to_string_lossy().replace(',', ",,")
+    /// The character device `id`, a client of the socket.
+    fn socket(&self, id: &str, socket: &str) -> String {
+        format!("socket,id={id},path={}", escaped(&self.run_dir.join(socket)))
+    }
 }
 
 /// A QEMU process, killed on drop.

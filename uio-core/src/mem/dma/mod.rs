@@ -10,6 +10,7 @@
 //! Mirrors `include/linux/dma-mapping.h`, `rust/kernel/dma.rs` and `drivers/iommu/iova.c`.
 
 mod domain;
+pub mod iova;
 mod pages;
 
 use std::fmt;
