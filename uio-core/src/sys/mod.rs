@@ -5,7 +5,9 @@
 
 pub(crate) mod clock;
 pub mod hints;
+pub(crate) mod memlock;
 pub(crate) mod mmap;
+pub(crate) mod pages;
 pub(crate) mod sched;
 pub(crate) mod schedstat;
 pub(crate) mod scm;

@@ -36,8 +36,8 @@
 //!
 //! Mirrors `drivers/iommu/iova.c`, which also goes from the top, below 4 GiB first.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::{Iova, Mask};

@@ -42,7 +42,8 @@ fn iova_0_is_never_given_out() {
 
 #[test]
 fn the_window_of_interrupts_is_not_given_out_nor_what_touches_it() {
-    let mut allocator = allocator(&[0xFED0_0000..=MSI.start() - 1, MSI.end() + 1..=0xFEFF_FFFF], 32);
+    let mut allocator =
+        allocator(&[0xFED0_0000..=MSI.start() - 1, MSI.end() + 1..=0xFEFF_FFFF], 32);
     let given = drain(&mut allocator, PAGE);
     assert!(given.len() > 200);
     for iova in given {
