@@ -11,9 +11,7 @@ use uio_core::io::{Io, IoRegion};
 use uio_core::mem::dma::{Coherent, Mask, dma_rmb, dma_wmb};
 
 use crate::engine::Unit;
-use crate::regs::{
-    BUFFER_BYTES, BUFFER_START, DMA_BITS, DmaCmd, DmaCount, DmaDst, DmaSrc,
-};
+use crate::regs::{BUFFER_BYTES, BUFFER_START, DMA_BITS, DmaCmd, DmaCount, DmaDst, DmaSrc};
 use crate::stats::{Stats, count};
 
 /// The longest transfer, in bytes.

@@ -30,8 +30,7 @@
 //!
 //! # Locking
 //!
-//! The queue's lock is a spin lock that the tasklet takes plainly and everybody else with bottom halves off. Under it
-//! the registers of the engine are accessed; no queue is woken, for the woken take it again. `service` allocates
+//! The queue's lock is a spin lock, taken with bottom halves off. Under it the registers of the engine are accessed; no queue is woken, for the woken take it again. `service` allocates
 //! nothing: a job brings what it needs.
 
 mod slots;
@@ -267,6 +266,3 @@ impl<U: Unit> Engine<U> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

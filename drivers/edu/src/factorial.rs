@@ -29,7 +29,11 @@ impl Unit for FactorialUnit {
     fn is_busy(&self) -> Result<bool, Errno> {
         let status = self.regs.try_read::<Status>()?;
         // Most bits of it are never set.
-        if status.raw() == u32::MAX { Err(Errno::ENODEV) } else { Ok(status.get(Status::COMPUTING)) }
+        if status.raw() == u32::MAX {
+            Err(Errno::ENODEV)
+        } else {
+            Ok(status.get(Status::COMPUTING))
+        }
     }
 
     fn finish(&self, job: &mut Computation) -> Result<(), Errno> {

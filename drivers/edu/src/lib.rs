@@ -36,3 +36,6 @@ mod stats;
 mod top_half;
 
 pub use probe::Edu;
+
+#[cfg(test)]
+mod tests;

@@ -57,13 +57,6 @@ impl Node {
     }
 }
 
-fn blocks(file: &File) -> bool {
-    file.flags & O_NONBLOCK == 0
-}
-
-/// `O_NONBLOCK` of `include/uapi/asm-generic/fcntl.h`.
-const O_NONBLOCK: i32 = 0o4000;
-
 impl CharDevice for Node {
     fn open(&self, file: &File) -> Result<(), Errno> {
         self.files.lock_bh().open.insert(file.handle, OpenFile::default());
@@ -78,11 +71,13 @@ impl CharDevice for Node {
     }
 
     fn read(&self, file: &File, buf: &mut [u8]) -> Result<usize, Errno> {
-        self.with(file, |open, dma, content| open.read(dma, content, blocks(file), buf))
+        let blocks = !file.is_nonblocking();
+        self.with(file, |open, dma, content| open.read(dma, content, blocks, buf))
     }
 
     fn write(&self, file: &File, data: &[u8]) -> Result<usize, Errno> {
-        self.with(file, |open, dma, content| open.write(dma, content, blocks(file), data))
+        let blocks = !file.is_nonblocking();
+        self.with(file, |open, dma, content| open.write(dma, content, blocks, data))
     }
 
     fn poll(&self, file: &File) -> PollEvents {

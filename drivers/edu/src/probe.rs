@@ -35,10 +35,15 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A bound `edu`.
 ///
-/// The fields are in the order of their release: first the clients, then the interrupt, the bottom half and the
-/// watch; then the device is left quiet, and the memory for its DMA goes last, with the engines.
+/// The fields are in the order of their release: first the clients, then the device.
 pub struct Edu {
     node: chardev::Registration,
+    running: Running,
+}
+
+/// The device at work. The fields are in the order of their release: first the interrupt and the bottom half; then
+/// the watch ends and the device is left quiet, and the memory for its DMA goes last, with the engines.
+pub(crate) struct Running {
     _irq: irq::Registration,
     _vectors: IrqVectors,
     _tasklet: Tasklet,
@@ -61,6 +66,31 @@ impl Driver for Edu {
     const PCI_ID_TABLE: &'static [DeviceId] = &[DeviceId::from_id(0x1234, 0x11E8)];
 
     fn probe(probe: &Probe<'_>) -> Result<Self> {
+        let (running, node) = Running::start(probe)?;
+        let node = chardev::Registration::register(&probe.node_options(NODE), Arc::new(node))?;
+        Ok(Self { node, running })
+    }
+
+    fn node(&self) -> &chardev::Registration {
+        &self.node
+    }
+
+    fn rings(&self) -> Vec<RingFill> {
+        Vec::new()
+    }
+
+    fn quiesce(&self) {
+        self.running.quiesce();
+    }
+
+    fn error_detected(&self) {
+        self.node.hang_up(Errno::EIO);
+    }
+}
+
+impl Running {
+    /// Claims the device and starts it, and makes the operations of its node.
+    pub(crate) fn start(probe: &Probe<'_>) -> Result<(Self, Node)> {
         let device = probe.device;
         let regs = device.region(0, REGS_BYTES)?;
         check(device, &regs)?;
@@ -73,14 +103,13 @@ impl Driver for Edu {
         let whole = Whole { device: Arc::clone(device), regs: regs.clone(), resets, masters };
         let engines = QuietOnDrop(Engines::new(whole, dma, Arc::clone(&stats)));
         let causes = Arc::new(Causes::default());
-        let half =
-            BottomHalf { causes: Arc::clone(&causes), engines: Arc::clone(&engines.0) };
+        let half = BottomHalf { causes: Arc::clone(&causes), engines: Arc::clone(&engines.0) };
         let tasklet = Tasklet::new(probe.softirqs, device.name(), move || half.run())?;
         let top_half = TopHalf { regs, causes, tasklet: tasklet.clone(), stats };
         let irq = irq::Registration::request(
             &vectors.line(0)?,
             flags(vectors.kind()),
-            Self::NAME,
+            Edu::NAME,
             Arc::new(top_half),
         )?;
         // Only now: who hears of what the device does, is there.
@@ -91,25 +120,13 @@ impl Driver for Edu {
             liveness: SpinLock::new(()),
             irq_kind: kind_number(vectors.kind()),
         };
-        let node = chardev::Registration::register(&probe.node_options(NODE), Arc::new(node))?;
-        Ok(Self { node, _irq: irq, _vectors: vectors, _tasklet: tasklet, engines })
+        Ok((Self { _irq: irq, _vectors: vectors, _tasklet: tasklet, engines }, node))
     }
 
-    fn node(&self) -> &chardev::Registration {
-        &self.node
-    }
-
-    fn rings(&self) -> Vec<RingFill> {
-        Vec::new()
-    }
-
-    fn quiesce(&self) {
+    /// Has the device stop, when what runs has ended. Sleeps.
+    pub(crate) fn quiesce(&self) {
         self.engines.0.close(Errno::ENODEV);
         self.engines.0.whole.disable();
-    }
-
-    fn error_detected(&self) {
-        self.node.hang_up(Errno::EIO);
     }
 }
 

@@ -15,12 +15,12 @@ use crate::settings::{DeviceSettings, Settings};
 
 /// The drivers that this daemon has.
 pub(crate) fn registry() -> Registry {
-    Registry::new().with::<uio_dummy::UioDummy>()
+    Registry::new().with::<edu::Edu>().with::<uio_dummy::UioDummy>()
 }
 
 /// The simulated devices that this daemon has.
 pub(crate) fn models() -> Models {
-    Models::new().with("uio_dummy", uio_dummy_model::UioDummy::new)
+    Models::new().with("edu", edu_model::Edu::new).with("uio_dummy", uio_dummy_model::UioDummy::new)
 }
 
 /// A device went away.

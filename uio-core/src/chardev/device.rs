@@ -52,6 +52,13 @@ pub struct File {
     pub pid: u32,
 }
 
+impl File {
+    /// Whether its calls are not to wait.
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags & libc::O_NONBLOCK != 0
+    }
+}
+
 /// The number of an `ioctl(2)`, taken apart as `include/uapi/asm-generic/ioctl.h` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IoctlCmd(pub u32);

@@ -148,7 +148,8 @@ impl<J> Slots<J> {
 
     /// Takes a job away that waits; one that runs is detached, and a result dropped. `true` if it waited.
     pub(crate) fn abandon(&mut self, ticket: Ticket) -> bool {
-        let Some(at) = self.order.iter().position(|&index| self.slots[index].ticket == Some(ticket))
+        let Some(at) =
+            self.order.iter().position(|&index| self.slots[index].ticket == Some(ticket))
         else {
             self.detach(ticket);
             return false;
