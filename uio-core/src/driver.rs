@@ -25,6 +25,7 @@ use nix::errno::Errno;
 use crate::chardev;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::io::RegisterMap;
 use crate::pci;
 use crate::softirq::Softirqs;
 
@@ -90,6 +91,11 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// The fill of its rings.
     fn rings(&self) -> Vec<RingFill>;
 
+    /// The registers by name, for `uioctl peek`, `poke` and `dump`; none if the driver publishes none.
+    fn registers(&self) -> Vec<RegisterMap> {
+        Vec::new()
+    }
+
     /// Has the device stop: no more DMA, no more interrupts. The kernel wants the device back, and after this it
     /// goes: [`gone`](Self::gone), the end of the vectors and of the open device. On a thread that may sleep; at
     /// most a second.
@@ -113,6 +119,8 @@ pub trait Bound: Send + Sync {
     fn node(&self) -> &chardev::Registration;
     /// [`Driver::rings`].
     fn rings(&self) -> Vec<RingFill>;
+    /// [`Driver::registers`].
+    fn registers(&self) -> Vec<RegisterMap>;
     /// [`Driver::quiesce`].
     fn quiesce(&self);
     /// [`Driver::error_detected`].
@@ -132,6 +140,10 @@ impl<D: Driver> Bound for D {
 
     fn rings(&self) -> Vec<RingFill> {
         Driver::rings(self)
+    }
+
+    fn registers(&self) -> Vec<RegisterMap> {
+        Driver::registers(self)
     }
 
     fn quiesce(&self) {

@@ -7,7 +7,7 @@ use uio_core::chardev;
 use uio_core::device::{Device, IrqVectors};
 use uio_core::driver::{Driver, Probe, RingFill};
 use uio_core::error::{Error, Result};
-use uio_core::io::{Io, IoRegion};
+use uio_core::io::{Io, IoRegion, RegisterMap};
 use uio_core::irq::{self, Flags};
 use uio_core::ring::spsc::{self, Gauge};
 use uio_core::softirq::Tasklet;
@@ -16,8 +16,8 @@ use uio_core::sync::WaitQueue;
 use crate::bottom_half::{BottomHalf, Ends, LineHold, Stall};
 use crate::node::Node;
 use crate::regs::{
-    Ctrl, FifoBytes, ID_VALUE, Id, PeriodUs, REGS_BYTES, RxHead, RxTail, TxHead, TxTail, VERSION,
-    Version,
+    self, Ctrl, FifoBytes, ID_VALUE, Id, PeriodUs, REGS_BYTES, RxHead, RxTail, TxHead, TxTail,
+    VERSION, Version,
 };
 use crate::top_half::TopHalf;
 
@@ -108,6 +108,10 @@ impl Driver for UioDummy {
             capacity: gauge.capacity(),
         };
         vec![fill("rx", &self.rx), fill("tx", &self.tx)]
+    }
+
+    fn registers(&self) -> Vec<RegisterMap> {
+        regs::map()
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`stream`]: bytes that tell where they come from;
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
+//! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them;
 //! - [`trace`]: the system calls of a thread;
 //! - [`wait`] has the deadlines.
 //!
@@ -18,7 +19,9 @@ pub mod client;
 pub mod control;
 pub mod daemon;
 pub mod fd;
+pub mod hotplug;
 pub mod module;
+pub mod pci;
 pub mod process;
 pub mod programs;
 pub mod refusal;

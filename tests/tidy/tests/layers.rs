@@ -24,10 +24,11 @@ const MODULES: [&str; 17] = [
 ];
 
 /// The workspace's own crates that each crate may be built with.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("uio-core", &[]),
+    ("edu-model", &["uio-core"]),
     ("uio-dummy-model", &["uio-core"]),
-    ("uiod", &["uio-core", "uio-dummy", "uio-dummy-model"]),
+    ("uiod", &["uio-core", "edu", "edu-model", "uio-dummy", "uio-dummy-model"]),
     ("uioctl", &["uio-core"]),
     ("scenarios", &["uio-core"]),
     ("tidy", &[]),

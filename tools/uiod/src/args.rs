@@ -9,7 +9,7 @@ use uio_core::pci::IrqTypes;
 
 /// Runs userspace drivers and serves their /dev nodes.
 ///
-/// Without a command it runs the embedded default: a simulated uio_dummy.
+/// Without a command it runs its embedded default, a simulated device: uio_dummy.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {

@@ -13,9 +13,6 @@ use uio_core::pci::IrqTypes;
 use crate::args::{Cli, Command, Options, Run, parse_mode};
 use crate::config::{self, Config, DeviceConfig};
 
-/// The device of the embedded default.
-const EMBEDDED: &str = "sim:uio_dummy";
-
 /// Everything that the daemon is told.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -35,20 +32,24 @@ pub(crate) struct DeviceSettings {
 }
 
 impl Settings {
-    /// Makes the settings. Nothing is opened yet but the configuration file.
+    /// Makes the settings. Nothing is opened yet but the configuration file. `embedded` is the device of a command line
+    /// that names none.
     ///
     /// # Errors
     ///
     /// `EINVAL` for what is not usable, with the flag or the line that says it.
-    pub(crate) fn from_cli(cli: &Cli) -> Result<Self> {
+    pub(crate) fn from_cli(cli: &Cli, embedded: Option<&str>) -> Result<Self> {
         match &cli.command {
             Some(Command::Run(run)) => {
                 let config = run.config.as_deref().map(config::read).transpose()?;
                 Self::new(run, &config.unwrap_or_default())
             }
             None => {
-                // PANIC: the text is one of ours.
-                let spec = EMBEDDED.parse().expect("the embedded device is well named");
+                let nothing = || {
+                    Error::invalid("cannot run", "nothing", "no device is named")
+                        .with_hint("name one: uiod run DEVICE")
+                };
+                let spec = embedded.ok_or_else(nothing)?.parse()?;
                 Self::combine(vec![(spec, None)], &cli.options, &Config::default())
             }
         }
@@ -230,7 +231,7 @@ mod tests {
     use super::*;
 
     fn settings(args: &[&str]) -> Result<Settings> {
-        Settings::from_cli(&Cli::try_parse_from(args).unwrap())
+        Settings::from_cli(&Cli::try_parse_from(args).unwrap(), Some("sim:uio_dummy"))
     }
 
     fn config(text: &str) -> tempfile::NamedTempFile {

@@ -80,4 +80,17 @@ impl Device {
         let new = Domain::new(self.name(), self.backend.iommu()?)?;
         Ok(Arc::clone(domain.insert(new)))
     }
+
+    /// The end of the device's DMA, when it is released: it may not master the bus any more, and then, when it
+    /// cannot write, all that is mapped still is unmapped. What the driver held goes after that.
+    pub(super) fn end_dma(&self) {
+        let domain = self.domain.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(domain) = domain else { return };
+        if let Err(error) = self.clear_master() {
+            // One that is gone, for one, has no configuration space any more, and masters no bus.
+            tracing::debug!("{error}");
+        }
+        // The domain has said in the log what it could not unmap, and keeps it.
+        let _ = domain.shut_down();
+    }
 }

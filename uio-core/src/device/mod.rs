@@ -314,6 +314,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        self.end_dma();
         // The last owner may be anywhere, also where nothing may wait.
         self.managed.release_all(false, true);
     }

@@ -27,6 +27,9 @@
 //! complete before it was shared (`OnceLock`, the table's own argument), and what it writes are the flag of a
 //! mark that the mapping keeps alive and pages that the mapping owns.
 //!
+//! Two things are up to the program: a handler for SIGBUS that it installs later calls the one that was there,
+//! and no thread that touches a device blocks SIGBUS, for the kernel ends a process whose fault is blocked.
+//!
 //! Neighbours: [`mmap`](super::mmap) holds a [`Watch`] for each mapping of a device; `device` watches the mark.
 //! No lock is taken while `WRITERS` is held, and no device is touched.
 #![expect(unsafe_code, reason = "a signal handler gets pointers, and replaces mapped pages")]
@@ -120,7 +123,8 @@ impl Drop for Watch {
 ///
 /// Both addresses are on a page, the pages belong to the caller, and no Rust reference leads there.
 pub(crate) unsafe fn replace_by_ones(start: usize, end: usize) -> Result<(), Errno> {
-    {
+    // Whoever has watched a mapping has made them ready; the lock is for memory that stands in for a device.
+    if !ones::are_ready() {
         let _turn = writers();
         ones::prepare(end - start)?;
     }
@@ -142,3 +146,6 @@ fn absorb(address: usize) -> bool {
     }
     replaced
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

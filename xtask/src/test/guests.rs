@@ -81,7 +81,7 @@ fn compile() -> Result<Vec<PathBuf>> {
 }
 
 /// The test program that a line of cargo's messages announces.
-fn test_program(message: &str) -> Option<PathBuf> {
+pub(super) fn test_program(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_test = message["reason"] == "compiler-artifact" && message["profile"]["test"] == true;
     let program = message["executable"].as_str()?;

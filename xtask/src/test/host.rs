@@ -3,10 +3,11 @@
 use std::env;
 
 use super::Stages;
+use super::guests::test_program;
 use crate::bench;
-use crate::failure::Result;
+use crate::failure::{Result, failed};
 use crate::paths;
-use crate::process::{cargo, show};
+use crate::process::{capture, cargo, command, show};
 
 /// Packages with loom models: library tests with `loom` in their path, compiled with `--cfg loom`.
 const LOOM_PACKAGES: [&str; 1] = ["uio-core"];
@@ -28,11 +29,25 @@ pub(super) fn run_all(stages: &mut Stages) {
     stages.run("format", || run_cargo(&["fmt", "--all", "--check"]));
     stages.run("lints", || run_cargo(&LINTS));
     stages.run("workspace tests", || run_cargo(&["test", "--workspace", "--quiet"]));
+    stages.run("code of register accesses, optimised", register_code);
     stages.run("benchmarks, one short round", || bench::smoke(&[]));
     stages.run("documentation", document);
     for package in LOOM_PACKAGES {
         stages.run(&format!("loom models of {package}"), || loom(package));
     }
+}
+
+/// The test that reads its own instructions, optimised as a release is: the accesses are in its own code, since
+/// they are always inlined, so that nothing else has to be built again.
+fn register_code() -> Result<()> {
+    let mut build = cargo();
+    build.args(["rustc", "--profile", "test", "-p", "uio-core", "--test", "register_code"]);
+    build.args(["--quiet", "--message-format=json-render-diagnostics"]);
+    build.args(["--", "-C", "opt-level=3", "-C", "debug-assertions=off"]);
+    let messages = capture(&mut build)?;
+    let program = messages.lines().find_map(test_program);
+    let program = program.ok_or_else(|| failed("cargo built no test program"))?;
+    show(command(program).arg("--quiet").env("UIOD_REGISTER_CODE_OPTIMISED", "1"))
 }
 
 fn document() -> Result<()> {

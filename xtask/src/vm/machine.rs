@@ -85,9 +85,10 @@ const DEVICES: [&str; 7] = [
     "edu,addr=0x04",
     "pci-serial,addr=0x05,chardev=serial0",
     "pci-serial,addr=0x06,chardev=serial1",
-    // No power controller, as a drive bay has none: nobody waits a second for the power to be gone.
+    // No power controller, as a drive bay has none: with one, a kernel whose device is pulled by writing to it would
+    // take the slot for one that was switched off already, and would wait a second for the power to be gone.
     "pcie-root-port,id=bay-nvme,addr=0x08,chassis=1,slot=1,power_controller_present=off",
-    "pcie-root-port,id=bay-e1000e,addr=0x09,chassis=2,slot=2",
+    "pcie-root-port,id=bay-e1000e,addr=0x09,chassis=2,slot=2,power_controller_present=off",
 ];
 
 /// The serial ports. Each one's other end is the virtio port `NAME-end`.

@@ -96,7 +96,7 @@ struct Container {
 }
 
 impl Iommu for Container {
-    fn ranges(&self) -> crate::Result<Vec<RangeInclusive<u64>>> {
+    fn ranges(&self) -> Result<Vec<RangeInclusive<u64>>> {
         Ok(self.ranges.clone())
     }
 
@@ -108,7 +108,7 @@ impl Iommu for Container {
         Some(1000 - self.fake.mapped() as u32)
     }
 
-    fn map(&self, iova: Iova, pages: &Arc<Pages>, direction: Direction) -> crate::Result<()> {
+    fn map(&self, iova: Iova, pages: &Arc<Pages>, direction: Direction) -> Result<()> {
         let mut state = self.fake.state();
         if let Some(error) = &state.refuse_map {
             return Err(error.clone());
@@ -119,7 +119,7 @@ impl Iommu for Container {
         Ok(())
     }
 
-    fn unmap(&self, iova: Iova, len: u64) -> crate::Result<()> {
+    fn unmap(&self, iova: Iova, len: u64) -> Result<()> {
         let mut state = self.fake.state();
         state.log.push(format!("unmap {iova}"));
         assert!(state.watched.iter().all(|pages| pages.upgrade().is_some()), "freed too early");

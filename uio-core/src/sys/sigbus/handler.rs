@@ -49,7 +49,7 @@ pub(super) fn install() -> Result<(), Errno> {
 }
 
 /// The default action.
-fn default() -> libc::sigaction {
+pub(super) fn default() -> libc::sigaction {
     // SAFETY: all zeroes are an empty set of signals, no flags, no restorer, and `SIG_DFL`.
     unsafe { std::mem::zeroed() }
 }
@@ -63,7 +63,7 @@ fn current() -> Result<libc::sigaction, Errno> {
 }
 
 /// Makes `action` the one for SIGBUS.
-fn set(action: &libc::sigaction) -> Result<(), Errno> {
+pub(super) fn set(action: &libc::sigaction) -> Result<(), Errno> {
     // SAFETY: the call reads one action; what it names is a handler of that form, or a constant.
     Errno::result(unsafe { libc::sigaction(libc::SIGBUS, action, ptr::null_mut()) }).map(drop)
 }
@@ -72,11 +72,11 @@ fn set(action: &libc::sigaction) -> Result<(), Errno> {
 unsafe extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let errno = Errno::last_raw();
     // SAFETY: the kernel passes a valid record to a handler with `SA_SIGINFO`.
-    let code = unsafe { (*info).si_code };
-    // SAFETY: as above; the field is read as an address only if the signal is a fault, which has one.
-    let address = unsafe { (*info).si_addr() }.addr();
+    let record = unsafe { &*info };
+    // SAFETY: the field is read as an address, and used as one only if the signal is a fault, which has one.
+    let address = unsafe { record.si_addr() }.addr();
     // What is sent by a process has a code of zero or less.
-    let is_fault = code > 0;
+    let is_fault = record.si_code > 0;
     if !(is_fault && absorb(address)) {
         // SAFETY: these are the arguments that the kernel passed.
         unsafe { chain(signal, info, context) };

@@ -54,6 +54,12 @@ pub(super) fn prepare(len: usize) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Whether there are some, as many as `replace` needs for any length.
+pub(super) fn are_ready() -> bool {
+    // Acquire: pairs with the store in `prepare`.
+    FILLED.load(Ordering::Acquire) > 0
+}
+
 /// Replaces the pages from `start` to `end`, for which `prepare` was called, by ones. Each mapping of the file
 /// is put in its place in one step, so that another thread's access meets either the old or the new pages.
 ///

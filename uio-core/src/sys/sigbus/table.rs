@@ -152,3 +152,8 @@ impl<T, const N: usize> Table<T, N> {
         self.slots.iter().find_map(|slot| slot.holding(address))
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_models;
+#[cfg(all(test, not(loom)))]
+mod tests;

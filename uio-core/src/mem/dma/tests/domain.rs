@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn boxed(domain: &Arc<Domain>, bytes: usize) -> crate::Result<CoherentBox<[u8]>> {
+fn boxed(domain: &Arc<Domain>, bytes: usize) -> Result<CoherentBox<[u8]>> {
     CoherentBox::zeroed_slice(domain, bytes)
 }
 
