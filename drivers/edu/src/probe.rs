@@ -8,7 +8,7 @@ use uio_core::chardev;
 use uio_core::device::{Device, IrqVectors};
 use uio_core::driver::{Driver, Probe, RingFill};
 use uio_core::error::{Errno, Error, Result};
-use uio_core::io::{Io, IoRegion};
+use uio_core::io::{Io, IoRegion, RegisterMap};
 use uio_core::irq::{self, Flags};
 use uio_core::pci::{DeviceId, IrqType};
 use uio_core::softirq::Tasklet;
@@ -19,7 +19,7 @@ use crate::bottom_half::BottomHalf;
 use crate::dma::DmaUnit;
 use crate::engines::{Engines, Whole};
 use crate::node::{Files, Node};
-use crate::regs::{DmaCmd, ID_KIND, Id, IrqAck, IrqStatus, Liveness, REGS_BYTES, Status};
+use crate::regs::{self, DmaCmd, ID_KIND, Id, IrqAck, IrqStatus, Liveness, REGS_BYTES, Status};
 use crate::stats::Stats;
 use crate::top_half::{Causes, TopHalf};
 
@@ -77,6 +77,10 @@ impl Driver for Edu {
 
     fn rings(&self) -> Vec<RingFill> {
         Vec::new()
+    }
+
+    fn registers(&self) -> Vec<RegisterMap> {
+        regs::map()
     }
 
     fn quiesce(&self) {

@@ -3,6 +3,7 @@
 //! The registers of DMA take accesses of 4 or 8 bytes, the others of 4 alone. Addresses of memory have 28 bits and
 //! those of the buffer 19, so that 4 are enough for all.
 
+use uio_core::io::{RegisterInfo, RegisterMap};
 use uio_core::register;
 
 /// What ID reads as, but for the version in the upper half.
@@ -69,6 +70,24 @@ register! {
         /// Its end raises an interrupt.
         2:2 RAISE_WHEN_DONE: bool;
     }
+}
+
+/// All of them by name, for tools.
+pub(crate) fn map() -> Vec<RegisterMap> {
+    let registers = vec![
+        RegisterInfo::of::<Id>(),
+        RegisterInfo::of::<Liveness>(),
+        RegisterInfo::of::<Factorial>(),
+        RegisterInfo::of::<Status>(),
+        RegisterInfo::of::<IrqStatus>(),
+        RegisterInfo::of::<IrqRaise>(),
+        RegisterInfo::of::<IrqAck>(),
+        RegisterInfo::of::<DmaSrc>(),
+        RegisterInfo::of::<DmaDst>(),
+        RegisterInfo::of::<DmaCount>(),
+        RegisterInfo::of::<DmaCmd>(),
+    ];
+    vec![RegisterMap { region: 0, registers }]
 }
 
 /// The bits of IRQ_STATUS.
