@@ -230,6 +230,17 @@ impl Registry {
             self.0.get(name).ok_or_else(|| Error::new(Errno::ENODEV, "cannot use driver", name))?;
         let bound = (entry.probe)(probe)?;
         let weak = Arc::downgrade(&bound);
+        let (quiesce, error) = (weak.clone(), weak.clone());
+        probe.device.on_remove_requested(move || {
+            if let Some(bound) = quiesce.upgrade() {
+                bound.quiesce();
+            }
+        });
+        probe.device.on_error(move || {
+            if let Some(bound) = error.upgrade() {
+                bound.error_detected();
+            }
+        });
         probe.device.on_gone(move |errno| {
             if let Some(bound) = weak.upgrade() {
                 bound.gone(errno);

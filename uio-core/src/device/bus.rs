@@ -27,8 +27,9 @@ impl Device {
         })
     }
 
-    /// Lets the device write to memory by itself: DMA, and message-signalled interrupts. After the reset, when
-    /// what it will write is set up.
+    /// Lets the device write to memory by itself: DMA, and message-signalled interrupts, which without it do not
+    /// come. It is off when the device was opened or reset; the driver sets it when what the device will write is
+    /// set up. It ends with the release of the device.
     ///
     /// # Errors
     ///

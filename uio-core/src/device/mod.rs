@@ -7,23 +7,31 @@
 //! | --- | --- | --- |
 //! | [`sim`] | a model in this process | an eventfd |
 //! | `uio` | `mmap` of `/dev/uioN` | `read` and `write` of `/dev/uioN` |
+//! | `vfio` | `mmap` of the function, else `pread` and `pwrite` | an eventfd for each vector |
 //!
 //! # When a device goes away
 //!
-//! Unbinding and unplugging show first on the interrupt line, or at an access that finds no memory, which reads
-//! as ones and at once has all regions say [`Gone`](crate::io::AccessError::Gone). Then, on the dispatcher, once
-//! and in this order: the line takes no more interrupts; the memory behind every mapping is replaced by ones;
-//! regions say `Gone`; the hooks of [`Device::on_gone`] are called; what the device holds for its driver
-//! ([`Devres`]) is released.
+//! Unbinding and unplugging show first on the interrupt line; or at an access that finds no memory, which reads as
+//! ones and at once has all regions say [`Gone`](crate::io::AccessError::Gone); or the kernel asks for the device.
+//! Then, once and in this order: the lines take no more interrupts; the memory behind every mapping is replaced by
+//! ones; regions say `Gone`; the hooks of [`Device::on_gone`] are called; what the device holds for its driver
+//! ([`Devres`]) is released; the device is closed. All but the last, which may take long, is done on the
+//! dispatcher, or on the thread of the device that the kernel asks for; that one first calls the hooks of
+//! [`Device::on_remove_requested`].
 
 mod backend;
 mod bus;
 mod devres;
 mod fault;
+mod notices;
+#[cfg(not(loom))]
+mod open_pci;
 pub mod sim;
 mod spec;
 mod uio;
 mod vectors;
+#[cfg(not(loom))]
+mod vfio;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,6 +77,7 @@ pub struct Device {
     vectors: Mutex<Option<Vec<IrqLine>>>,
     domain: Mutex<Option<Arc<Domain>>>,
     hooks: Mutex<Vec<GoneHook>>,
+    notices: notices::Notices,
     /// Of accesses that find no memory.
     faults: OnceLock<Watch>,
     managed: devres::Stack,
@@ -95,11 +104,13 @@ impl Device {
                 let (name, label) = (backend.title(), backend.label().to_owned());
                 Self::build(name, label, Box::new(backend), dispatcher)
             }
-            DeviceSpec::Pci(address) => Err(Error::new(
-                Errno::EOPNOTSUPP,
-                "cannot open device",
-                format_args!("pci:{address}"),
-            )),
+            #[cfg(not(loom))]
+            DeviceSpec::Pci(address) => {
+                let (name, label, backend) = open_pci::open(*address)?;
+                Self::build(name, label, backend, dispatcher)
+            }
+            #[cfg(loom)]
+            DeviceSpec::Pci(_) => Err(Error::new(Errno::EOPNOTSUPP, "cannot open device", spec)),
         }
     }
 
@@ -120,6 +131,7 @@ impl Device {
             vectors: Mutex::new(None),
             domain: Mutex::new(None),
             hooks: Mutex::new(Vec::new()),
+            notices: notices::Notices::default(),
             faults: OnceLock::new(),
             managed: devres::Stack::default(),
         });
@@ -128,6 +140,7 @@ impl Device {
             let line = device.new_line(&device.name, device.backend.line(index)?);
             device.lines().push(line);
         }
+        device.listen()?;
         Ok(device)
     }
 
@@ -233,7 +246,7 @@ impl Device {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Calls `hook` once, on the dispatcher, when the device goes away. The hook may not wait for anything.
+    /// Calls `hook` once, on the dispatcher or the device's own thread, when the device goes away. The hook may not wait for anything.
     ///
     /// A device that is gone already calls it at once.
     pub fn on_gone(&self, hook: impl Fn(Errno) + Send + Sync + 'static) {
@@ -245,7 +258,12 @@ impl Device {
         hooks.push(Arc::new(hook));
     }
 
+    /// Ends the device, if that has not been done.
     fn mark_gone(&self, errno: Errno) {
+        // A line that ends comes back here, and finds itself ended.
+        let own = self.own_lines();
+        let vectors = self.vectors().clone().unwrap_or_default();
+        own.iter().chain(&vectors).for_each(|line| line.end(errno));
         self.backend.revoke();
         let hooks = {
             let mut hooks = self.hooks();

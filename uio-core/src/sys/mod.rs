@@ -15,3 +15,5 @@ pub(crate) mod sigbus;
 pub mod sysfs;
 pub(crate) mod timerfd;
 pub(crate) mod uio;
+#[cfg(not(loom))]
+pub(crate) mod vfio;

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::{
     Sysfs, entry_names, link_name, number_or_zero, parse_number, read_text, text_or_empty,
 };
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 
 const IORESOURCE_IO: u64 = 0x100;
 const IORESOURCE_MEM: u64 = 0x200;
@@ -112,6 +112,21 @@ impl Sysfs {
         names.sort();
         // A function that vanished since is left out.
         Ok(names.into_iter().filter_map(|name| read_pci(&dir.join(&name), name).ok()).collect())
+    }
+}
+
+impl Sysfs {
+    /// The function called `bdf`, in full: `0000:00:03.0`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if there is none.
+    pub fn pci_device(&self, bdf: &str) -> Result<PciInfo> {
+        read_pci(&self.root.join("bus/pci/devices").join(bdf), bdf.to_owned()).map_err(|_| {
+            Error::new(Errno::ENODEV, "cannot find", format_args!("pci:{bdf}"))
+                .with_cause("there is no such PCI function")
+                .with_hint("`uioctl ls` shows those there are")
+        })
     }
 }
 
