@@ -23,8 +23,8 @@ use crate::factorial::FactorialUnit;
 use crate::regs::Status;
 use crate::stats::{Stats, count};
 
-/// How long the end of a driver waits for a transfer that runs.
-const LAST_TRANSFER: Duration = Duration::from_millis(800);
+/// How long a device that the kernel wants back is waited for: a transfer of the emulator takes 100 ms.
+const LAST_TRANSFER: Duration = Duration::from_millis(400);
 
 /// The device, as far as the engines need all of it.
 pub(crate) struct Whole {
