@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod bottom_half;
+mod dma;
 mod eventfd;
 mod hrtimers;
 mod locks;
@@ -27,7 +28,7 @@ use support::Bench;
 type Entry = (&'static str, &'static str, fn(Bench));
 
 /// The benchmarks, in the order of the table.
-const ALL: [Entry; 11] = [
+const ALL: [Entry; 12] = [
     ("eventfd", "Interrupts: from the eventfd to the handler", eventfd::run),
     ("bottom_half", "Softirqs and tasklets", bottom_half::run),
     ("napi", "Adaptive polling", napi::run),
@@ -38,6 +39,7 @@ const ALL: [Entry; 11] = [
     ("ring", "Ring", ring::run),
     ("locks", "Locks", locks::run),
     ("readers", "RCU and sequence locks", readers::run),
+    ("dma", "DMA memory", dma::run),
     ("small", "Clocks, bits, holding delivery, threads", small::run),
 ];
 

@@ -25,6 +25,7 @@ use nix::errno::Errno;
 use crate::chardev;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::io::RegisterMap;
 use crate::pci;
 use crate::softirq::Softirqs;
 
@@ -37,6 +38,9 @@ pub struct Probe<'a> {
     pub softirqs: &'a Arc<Softirqs>,
     /// How its node is to be made. The driver takes them from [`node_options`](Self::node_options).
     pub node: &'a chardev::Options,
+    /// The kinds of interrupts that the user allows: what the driver asks
+    /// [`alloc_irq_vectors`](Device::alloc_irq_vectors) for.
+    pub irq_types: pci::IrqTypes,
     /// How many devices this driver has already in this program.
     pub instance: usize,
 }
@@ -87,6 +91,11 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// The fill of its rings.
     fn rings(&self) -> Vec<RingFill>;
 
+    /// The registers by name, for `uioctl peek`, `poke` and `dump`; none if the driver publishes none.
+    fn registers(&self) -> Vec<RegisterMap> {
+        Vec::new()
+    }
+
     /// Has the device stop: no more DMA, no more interrupts. The kernel wants the device back, and after this it
     /// goes: [`gone`](Self::gone), the end of the vectors and of the open device. On a thread that may sleep; at
     /// most a second.
@@ -110,6 +119,8 @@ pub trait Bound: Send + Sync {
     fn node(&self) -> &chardev::Registration;
     /// [`Driver::rings`].
     fn rings(&self) -> Vec<RingFill>;
+    /// [`Driver::registers`].
+    fn registers(&self) -> Vec<RegisterMap>;
     /// [`Driver::quiesce`].
     fn quiesce(&self);
     /// [`Driver::error_detected`].
@@ -129,6 +140,10 @@ impl<D: Driver> Bound for D {
 
     fn rings(&self) -> Vec<RingFill> {
         Driver::rings(self)
+    }
+
+    fn registers(&self) -> Vec<RegisterMap> {
+        Driver::registers(self)
     }
 
     fn quiesce(&self) {
@@ -215,6 +230,17 @@ impl Registry {
             self.0.get(name).ok_or_else(|| Error::new(Errno::ENODEV, "cannot use driver", name))?;
         let bound = (entry.probe)(probe)?;
         let weak = Arc::downgrade(&bound);
+        let (quiesce, error) = (weak.clone(), weak.clone());
+        probe.device.on_remove_requested(move || {
+            if let Some(bound) = quiesce.upgrade() {
+                bound.quiesce();
+            }
+        });
+        probe.device.on_error(move || {
+            if let Some(bound) = error.upgrade() {
+                bound.error_detected();
+            }
+        });
         probe.device.on_gone(move |errno| {
             if let Some(bound) = weak.upgrade() {
                 bound.gone(errno);

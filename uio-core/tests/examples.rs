@@ -130,6 +130,28 @@ examples! {
         "unbound; access to the buffer: false",
         "unbound; access to the interrupt: false",
     ]];
+    dma_coherent = "../examples/dma_coherent.rs" prints [&[
+        "dma_coherent example init",
+        "ring of 4 shared, below 256 MiB: true",
+        "descriptor 0: 10 gave 0, owner 0",
+        "descriptor 1: 11 gave 0, owner 0",
+        "descriptor 2: 20 gave 400, owner 0",
+        "descriptor 3: 13 gave 0, owner 0",
+        "the device beyond the ring: fault: true",
+        "the device after the driver: fault: true",
+        "dma_coherent example exit: 0 mapped",
+    ]];
+    dma_mapping = "../examples/dma_mapping.rs" prints [&[
+        "dma_mapping example init",
+        "device: read \"hello, device\": true",
+        "device: wrote its answer: true",
+        "device: wrote to what it may only read: false",
+        "sync_for_cpu: \"HELLO, DEVICE\"",
+        "sync_for_device; device: wrote: true",
+        "unmapped: \"bye..........\"",
+        "device: wrote to what it had: false",
+        "dma_mapping example exit: 1 mapped still",
+    ]];
     freezable_work = "../examples/freezable_work.rs" prints [&[
         "freezable_work example init",
         "first: written back",

@@ -1,5 +1,6 @@
 //! The register map of `uio_dummy`, and nothing else.
 
+use uio_core::io::{RegisterInfo, RegisterMap};
 use uio_core::register;
 
 /// What ID reads: "UDMY".
@@ -21,11 +22,17 @@ register! {
     /// Size of each FIFO in bytes, a power of two.
     pub(crate) FifoBytes(u32) @ 0x08, ro {}
 
+    /// Expiries of the timer since it was enabled.
+    pub(crate) Ticks(u32) @ 0x0C, ro {}
+
     /// Bytes that the device took from TX, free-running.
     pub(crate) TxTail(u32) @ 0x10, ro {}
 
     /// Bytes that the device put into RX, free-running.
     pub(crate) RxHead(u32) @ 0x14, ro {}
+
+    /// Interrupts that were raised since the device was made.
+    pub(crate) Raised(u32) @ 0x18, ro {}
 
     /// What the device does.
     pub(crate) Ctrl(u32) @ 0x40, rw {
@@ -45,4 +52,22 @@ register! {
 
     /// Bytes that the driver took from RX, free-running.
     pub(crate) RxTail(u32) @ 0x4C, rw {}
+}
+
+/// The map, for those who look from outside.
+pub(crate) fn map() -> Vec<RegisterMap> {
+    let registers = vec![
+        RegisterInfo::of::<Id>(),
+        RegisterInfo::of::<Version>(),
+        RegisterInfo::of::<FifoBytes>(),
+        RegisterInfo::of::<Ticks>(),
+        RegisterInfo::of::<TxTail>(),
+        RegisterInfo::of::<RxHead>(),
+        RegisterInfo::of::<Raised>(),
+        RegisterInfo::of::<Ctrl>(),
+        RegisterInfo::of::<PeriodUs>(),
+        RegisterInfo::of::<TxHead>(),
+        RegisterInfo::of::<RxTail>(),
+    ];
+    vec![RegisterMap { region: 0, registers }]
 }

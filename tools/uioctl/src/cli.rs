@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::size::parse_size;
+use uio_core::device::DeviceSpec;
+
+use crate::cmd::attribute::AttributeArgs;
+use crate::cmd::bind::{BindArgs, Places, UnbindArgs};
+use crate::registers::Place;
+use crate::size::{parse_number, parse_size};
 
 /// Look at the address space, the interrupts and the userspace-driven devices of this machine
 #[derive(Debug, Parser)]
@@ -29,6 +34,10 @@ pub(crate) struct Cli {
     /// Where sysfs is mounted
     #[arg(long, global = true, hide = true, default_value = "/sys", value_name = "DIR")]
     pub(crate) sysfs: PathBuf,
+
+    /// Where everything else is: /dev, /boot, /lib/modules, /usr
+    #[arg(long, global = true, hide = true, default_value = "/", value_name = "DIR")]
+    pub(crate) root: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,8 +59,23 @@ pub(crate) enum Command {
     Softirqs(SoftirqArgs),
     /// UIO and PCI devices with their maps, drivers and interrupts; opens none of them
     Ls,
-    /// What the running uiod daemons drive: devices, interrupt lines, nodes
-    Status(DaemonArgs),
+    /// What stands in the way of a device, or of any: each thing with what mends it
+    Doctor(DoctorArgs),
+    /// Read a register, or words of a region, of a device
+    Peek(PeekArgs),
+    /// Write one word to a device, and read nothing
+    Poke(PokeArgs),
+    /// Print all readable registers of a device by name, or a region word by word
+    Dump(DumpArgs),
+    /// Give a PCI function to a driver: vfio-pci, uio_pci_generic, or one of the kernel's own
+    Bind(BindArgs),
+    /// Give a PCI function back to the kernel's own driver, or to none
+    Unbind(UnbindArgs),
+    /// What the running uiod daemons drive: devices, interrupt lines, nodes; or who has a PCI function
+    Status(StatusArgs),
+    /// One access to one attribute, which may block
+    #[command(hide = true)]
+    Attribute(AttributeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -125,10 +149,141 @@ pub(crate) struct SoftirqArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit code 0 says that the device is ready: no fault was found. Warnings and notes do not count.
+Examples:
+  uioctl doctor                  the machine: IOMMU, modules, rights, limits
+  uioctl doctor 0000:00:03.0     a PCI device, and the machine as far as it concerns it
+  uioctl doctor uio:uio0         a UIO device
+  uioctl doctor sim:uio_dummy    a simulated device")]
+pub(crate) struct DoctorArgs {
+    /// pci:BDF or BDF, uio:uio0 or uio:NAME, sim:MODEL; the whole machine without
+    pub(crate) device: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  uioctl peek uio:uio_dummy Ticks        a register that the driver publishes
+  uioctl peek pci:00:03.0 0:0x08         four bytes at an offset of BAR 0
+  uioctl peek pci:00:03.0 0:0 --width 8 --count 8
+A daemon that runs the device does it; where none does, the device is opened for as long as it takes.")]
+pub(crate) struct PeekArgs {
+    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    #[arg(value_name = "DEVICE")]
+    pub(crate) device: DeviceSpec,
+
+    /// A register by name, or REGION:OFFSET; the region by number or name
+    #[arg(value_name = "PLACE", value_parser = Place::parse)]
+    pub(crate) place: Place,
+
+    /// Bits of one access [default: the register's width, else 32]
+    #[arg(long, value_name = "8|16|32|64", value_parser = parse_width)]
+    pub(crate) width: Option<u64>,
+
+    /// So many words, one behind the other
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) count: u64,
+
+    #[command(flatten)]
+    pub(crate) daemons: DaemonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  uioctl poke uio:uio_dummy PeriodUs 500
+  uioctl poke pci:00:03.0 0:0x20 0x80
+What it wrote stands in the log of the daemon that runs the device, or else in the system's.")]
+pub(crate) struct PokeArgs {
+    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    #[arg(value_name = "DEVICE")]
+    pub(crate) device: DeviceSpec,
+
+    /// A register by name, or REGION:OFFSET; the region by number or name
+    #[arg(value_name = "PLACE", value_parser = Place::parse)]
+    pub(crate) place: Place,
+
+    /// The value, such as 18 or 0x12
+    #[arg(value_name = "VALUE", value_parser = parse_value)]
+    pub(crate) value: u64,
+
+    /// Bits of the access [default: the register's width, else 32]
+    #[arg(long, value_name = "8|16|32|64", value_parser = parse_width)]
+    pub(crate) width: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) daemons: DaemonArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  uioctl dump uio:uio_dummy              the registers that the driver publishes, with their fields
+  uioctl dump pci:00:03.0 0 --bytes 64   the first words of BAR 0
+Registers that are write-only are left out. A region is read whole, whatever a read does to the device.")]
+pub(crate) struct DumpArgs {
+    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    #[arg(value_name = "DEVICE")]
+    pub(crate) device: DeviceSpec,
+
+    /// A region by number or name; without it, the registers by name
+    #[arg(value_name = "REGION")]
+    pub(crate) region: Option<String>,
+
+    /// Where to begin in the region, in bytes
+    #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_value)]
+    pub(crate) offset: u64,
+
+    /// How many bytes of the region [default: to its end]
+    #[arg(long, value_name = "BYTES", value_parser = parse_value)]
+    pub(crate) bytes: Option<u64>,
+
+    /// Bits of one access [default: 32]
+    #[arg(long, value_name = "8|16|32|64", value_parser = parse_width)]
+    pub(crate) width: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) daemons: DaemonArgs,
+}
+
+/// A width in bits as the command line has it, in bytes.
+fn parse_width(text: &str) -> Result<u64, String> {
+    match text {
+        "8" => Ok(1),
+        "16" => Ok(2),
+        "32" => Ok(4),
+        "64" => Ok(8),
+        _ => Err(format!("cannot use width {text}: an access has 8, 16, 32 or 64 bits")),
+    }
+}
+
+fn parse_value(text: &str) -> Result<u64, String> {
+    parse_number(text)
+        .ok_or_else(|| format!("cannot use {text}: write a number such as 18 or 0x12"))
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InputArgs {
     /// Read saved text instead of the running kernel's; - is standard input
     #[arg(long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  uioctl status                  the daemons, and the PCI functions that are bound for userspace
+  uioctl status 00:03.0          one function: driver, override, IOMMU group, who has it open")]
+pub(crate) struct StatusArgs {
+    /// A PCI function, as 0000:00:03.0 or 00:03.0
+    pub(crate) device: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) daemons: DaemonArgs,
+
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,10 @@
 //! `uioctl`: looks at the address space, the interrupts and the userspace-driven devices of this machine.
 //!
-//! It reads what the kernel publishes as text, and asks running daemons; it opens no device, so looking
-//! changes nothing. [`cli`] says what can be asked, `cmd/` answers it with the parsers of `proc/` and the
-//! discovery of `uio_core::sys::sysfs`, and [`out`] prints the answer.
+//! It reads what the kernel publishes as text, and asks running daemons; looking opens no device, so it changes
+//! nothing. `peek`, `poke` and `dump` go through the daemon that runs the device, and open it where none does. What
+//! changes who drives a device is `bind` and `unbind` alone; [`kernel`] keeps them from waiting for ever. [`cli`] says
+//! what can be asked, `cmd/` answers it with the parsers of `proc/` and the discovery of `uio_core::sys::sysfs`,
+//! [`doctor`] knows what stands in the way of a device, and [`out`] prints the answer.
 //!
 //! Exit codes: 0 done, 1 failed, 2 misused. An error is one line on standard error; a reader that closes the
 //! pipe has had what it wanted, which is no error.
@@ -11,9 +13,15 @@
 mod cli;
 mod cmd;
 mod control;
+mod doctor;
 mod failure;
+mod kernel;
 mod out;
+mod pci_caps;
+mod pci_config;
+mod pci_ids;
 mod proc;
+mod registers;
 mod size;
 mod source;
 mod table;
@@ -30,6 +38,7 @@ use out::Out;
 
 fn main() -> ExitCode {
     let done = match Cli::try_parse() {
+        Ok(Cli { command: Command::Attribute(args), .. }) => return cmd::attribute::run(&args),
         Ok(cli) => {
             let mut out = Out::stdout(cli.color);
             run(&cli, &mut out).and_then(|()| Ok(out.flush()?))
@@ -57,7 +66,15 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Irq(args) => cmd::irq::run(args, cli, out),
         Command::Softirqs(args) => cmd::softirqs::run(args, cli, out),
         Command::Ls => cmd::ls::run(cli, out),
+        Command::Doctor(args) => cmd::doctor::run(args, cli, out),
+        Command::Peek(args) => cmd::registers::peek(args, cli, out),
+        Command::Poke(args) => cmd::registers::poke(args, cli, out),
+        Command::Dump(args) => cmd::registers::dump(args, cli, out),
+        Command::Bind(args) => cmd::bind::bind(args, cli, out),
+        Command::Unbind(args) => cmd::bind::unbind(args, cli, out),
         Command::Status(args) => cmd::status::run(args, cli, out),
+        // It has no output of its own; see main.
+        Command::Attribute(_) => Ok(()),
     }
 }
 

@@ -44,6 +44,14 @@ pub(crate) fn parse_size(text: &str) -> Result<u128, String> {
     number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
+/// `18` or `0x12`, and nothing else.
+pub(crate) fn parse_number(text: &str) -> Option<u64> {
+    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let (digits, radix) = hex.map_or((text, 10), |hex| (hex, 16));
+    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| u64::from_str_radix(digits, radix).ok())?
+}
+
 /// `1.2 us`, `15 ms`, `3.4 s`.
 pub(crate) fn human_ns(ns: u64) -> String {
     let (scale, unit) = match ns {

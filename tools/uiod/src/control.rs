@@ -20,6 +20,7 @@ use uio_core::Result;
 use uio_core::error::{Errno, Error};
 
 use crate::daemon::Daemon;
+use crate::registers::{Peek, Poke, Registers};
 use crate::status::Status;
 
 /// The longest request, in bytes.
@@ -35,9 +36,12 @@ pub(crate) struct World {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(tag = "request", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "request", rename_all = "kebab-case")]
 enum Request {
     Status,
+    Registers(Registers),
+    Peek(Peek),
+    Poke(Poke),
 }
 
 /// The listening socket; its file is removed on drop.
@@ -131,16 +135,23 @@ fn may_ask(stream: &UnixStream) -> bool {
 }
 
 fn answer(line: &str, world: &World) -> String {
-    match serde_json::from_str(line) {
-        Ok(Request::Status) => {
-            let daemon = world.daemon.lock().unwrap_or_else(PoisonError::into_inner);
-            match &*daemon {
-                Some(daemon) => to_json(&Status::of(daemon, world.started)),
-                None => json!({ "error": "the daemon is ending" }).to_string(),
-            }
+    let request = match serde_json::from_str(line) {
+        Ok(request) => request,
+        Err(error) => {
+            return json!({ "error": format!("cannot take request: {error}") }).to_string();
         }
-        Err(error) => json!({ "error": format!("cannot take request: {error}") }).to_string(),
-    }
+    };
+    let daemon = world.daemon.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(daemon) = &*daemon else {
+        return json!({ "error": "the daemon is ending" }).to_string();
+    };
+    let answer = match request {
+        Request::Status => return to_json(&Status::of(daemon, world.started)),
+        Request::Registers(request) => request.answer(daemon),
+        Request::Peek(request) => request.answer(daemon),
+        Request::Poke(request) => request.answer(daemon),
+    };
+    answer.unwrap_or_else(|refused| refused).to_string()
 }
 
 fn to_json(status: &Status) -> String {

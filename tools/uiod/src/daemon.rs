@@ -5,23 +5,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use uio_core::Result;
 use uio_core::device::Device;
-use uio_core::device::sim::Models;
-use uio_core::driver::{Bound, Probe, Registry};
+use uio_core::driver::{Bound, Probe};
 use uio_core::error::Errno;
 use uio_core::irq::Dispatcher;
 use uio_core::softirq::Softirqs;
 
+use crate::Program;
 use crate::settings::{DeviceSettings, Settings};
-
-/// The drivers that this daemon has.
-pub(crate) fn registry() -> Registry {
-    Registry::new().with::<uio_dummy::UioDummy>()
-}
-
-/// The simulated devices that this daemon has.
-pub(crate) fn models() -> Models {
-    Models::new().with("uio_dummy", uio_dummy_model::UioDummy::new)
-}
 
 /// A device went away.
 #[derive(Debug)]
@@ -50,13 +40,16 @@ impl Daemon {
     /// # Errors
     ///
     /// The first failure; what had been started is released.
-    pub(crate) fn start(settings: &Settings, gone: &UnboundedSender<Gone>) -> Result<Self> {
+    pub(crate) fn start(
+        settings: &Settings,
+        program: &Program,
+        gone: &UnboundedSender<Gone>,
+    ) -> Result<Self> {
         let dispatcher = Dispatcher::start("irq/dispatch")?;
         let softirqs = Softirqs::attach(&dispatcher);
         let mut daemon = Self { units: Vec::new(), softirqs, dispatcher };
-        let (registry, models) = (registry(), models());
         for device in &settings.devices {
-            daemon.start_unit(device, &registry, &models, gone)?;
+            daemon.start_unit(device, program, gone)?;
         }
         Ok(daemon)
     }
@@ -64,16 +57,20 @@ impl Daemon {
     fn start_unit(
         &mut self,
         settings: &DeviceSettings,
-        registry: &Registry,
-        models: &Models,
+        program: &Program,
         gone: &UnboundedSender<Gone>,
     ) -> Result<()> {
-        let device = Device::open(&settings.spec, &self.dispatcher, models)?;
-        let name = registry.find(&device, settings.driver.as_deref())?;
+        let device = Device::open(&settings.spec, &self.dispatcher, &program.models)?;
+        let name = program.drivers.find(&device, settings.driver.as_deref())?;
         let instance = self.running().filter(|unit| unit.driver.name() == name).count();
-        let probe =
-            Probe { device: &device, softirqs: &self.softirqs, node: &settings.node, instance };
-        let driver = registry.bind(name, &probe)?;
+        let probe = Probe {
+            device: &device,
+            softirqs: &self.softirqs,
+            node: &settings.node,
+            irq_types: settings.irq_types,
+            instance,
+        };
+        let driver = program.drivers.bind(name, &probe)?;
         let (gone, unit) = (gone.clone(), self.units.len());
         // After the driver's own hook: the clients have their answer before anybody hears of it.
         device.on_gone(move |errno| {

@@ -16,7 +16,7 @@ use uio_core::error::{Errno, Error};
 use crate::control::{Control, World};
 use crate::daemon::{Daemon, Gone};
 use crate::settings::Settings;
-use crate::{banner, run_dir};
+use crate::{Program, banner, run_dir};
 
 /// How long the node of a device that is gone goes on to answer `ENODEV`.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -50,22 +50,22 @@ impl Signals {
 }
 
 /// Runs the daemon until it ends.
-pub(crate) fn run(settings: &Settings) -> Result<ExitCode> {
+pub(crate) fn run(settings: &Settings, program: &Program) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Error::from_io(&error, "cannot start", "the control plane"))?;
-    let code = runtime.block_on(live(settings));
+    let code = runtime.block_on(live(settings, program));
     // A clean end that hangs was reported; its thread is not waited for.
     runtime.shutdown_background();
     code
 }
 
-async fn live(settings: &Settings) -> Result<ExitCode> {
+async fn live(settings: &Settings, program: &Program) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
     run_dir::prepare(&settings.run_dir)?;
     let control = Control::bind(&settings.run_dir)?;
     let (sender, mut gone) = unbounded_channel();
-    let daemon = Daemon::start(settings, &sender)?;
+    let daemon = Daemon::start(settings, program, &sender)?;
     let usual_place = settings.run_dir == uio_core::default_run_dir();
     eprint!("{}", banner::text(&daemon, (!usual_place).then_some(&settings.run_dir)));
     let world = Arc::new(World { daemon: Mutex::new(Some(daemon)), started: Instant::now() });

@@ -1,76 +1,17 @@
-//! `uiod`: runs userspace drivers and serves their nodes.
-//!
-//! Where to find what:
-//!
-//! - `args`: the command line, as clap sees it;
-//! - `config`: the same as a TOML file;
-//! - `settings`: both made into what the daemon runs;
-//! - `daemon`: devices opened, drivers bound, and their end;
-//! - `events`: signals, devices that go away, and the order of shutdown;
-//! - `control`, `status`: the control socket and what it answers;
-//! - `run_dir`: the directory of sockets;
-//! - `banner`: what is printed at the start.
-//!
-//! Exit codes: 0 ended as asked, 1 failed, 2 wrong usage.
+//! `uiod` with the drivers of this repository. All else is in the library of the same name.
 #![forbid(unsafe_code)]
 
-mod args;
-mod banner;
-mod config;
-mod control;
-mod daemon;
-mod events;
-mod run_dir;
-mod settings;
-mod status;
-
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
-use tracing_subscriber::EnvFilter;
-
-use crate::settings::Settings;
+use uio_core::device::sim::Models;
+use uio_core::driver::Registry;
 
 fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage(&error),
-    };
-    let settings = match Settings::from_cli(&cli) {
-        Ok(settings) => settings,
-        Err(error) => return fail(&error, 2),
-    };
-    start_log(&settings.log);
-    match events::run(&settings) {
-        Ok(code) => code,
-        Err(error) => fail(&error, 1),
-    }
-}
-
-/// A value that is not usable explains itself on one line; the rest is clap's to explain.
-fn usage(error: &clap::Error) -> ExitCode {
-    match (error.kind(), std::error::Error::source(error)) {
-        (ErrorKind::ValueValidation, Some(cause)) => {
-            eprintln!("uiod: {cause}");
-            ExitCode::from(2)
-        }
-        _ => error.exit(),
-    }
-}
-
-fn fail(error: &uio_core::Error, code: u8) -> ExitCode {
-    eprintln!("uiod: {error}");
-    ExitCode::from(code)
-}
-
-/// Logs to standard error. The filter was checked when the settings were made.
-fn start_log(filter: &str) {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let drivers =
+        Registry::new().with::<edu::Edu>().with::<ns16550::Ns16550>().with::<uio_dummy::UioDummy>();
+    let models = Models::new()
+        .with("edu", edu_model::Edu::new)
+        .with("ns16550", ns16550_model::Ns16550::looped)
+        .with("uio_dummy", uio_dummy_model::UioDummy::new);
+    uiod::Program::new(drivers, models).embedded("sim:uio_dummy").main()
 }

@@ -8,12 +8,10 @@ use uio_core::Result;
 use uio_core::chardev::{self, NodeKind};
 use uio_core::device::DeviceSpec;
 use uio_core::error::Error;
+use uio_core::pci::IrqTypes;
 
 use crate::args::{Cli, Command, Options, Run, parse_mode};
 use crate::config::{self, Config, DeviceConfig};
-
-/// The device of the embedded default.
-const EMBEDDED: &str = "sim:uio_dummy";
 
 /// Everything that the daemon is told.
 #[derive(Debug)]
@@ -28,24 +26,30 @@ pub(crate) struct Settings {
 pub(crate) struct DeviceSettings {
     pub(crate) spec: DeviceSpec,
     pub(crate) driver: Option<String>,
+    /// The kinds of interrupts that the driver may take.
+    pub(crate) irq_types: IrqTypes,
     pub(crate) node: chardev::Options,
 }
 
 impl Settings {
-    /// Makes the settings. Nothing is opened yet but the configuration file.
+    /// Makes the settings. Nothing is opened yet but the configuration file. `embedded` is the device of a command line
+    /// that names none.
     ///
     /// # Errors
     ///
     /// `EINVAL` for what is not usable, with the flag or the line that says it.
-    pub(crate) fn from_cli(cli: &Cli) -> Result<Self> {
+    pub(crate) fn from_cli(cli: &Cli, embedded: Option<&str>) -> Result<Self> {
         match &cli.command {
             Some(Command::Run(run)) => {
                 let config = run.config.as_deref().map(config::read).transpose()?;
                 Self::new(run, &config.unwrap_or_default())
             }
             None => {
-                // PANIC: the text is one of ours.
-                let spec = EMBEDDED.parse().expect("the embedded device is well named");
+                let nothing = || {
+                    Error::invalid("cannot run", "nothing", "no device is named")
+                        .with_hint("name one: uiod run DEVICE")
+                };
+                let spec = embedded.ok_or_else(nothing)?.parse()?;
                 Self::combine(vec![(spec, None)], &cli.options, &Config::default())
             }
         }
@@ -97,7 +101,8 @@ impl Settings {
             .map(|(spec, device)| {
                 let layers = Layers { flags, device, config };
                 let driver = layers.text(|f| &f.driver, |d| &d.driver, |_| &None);
-                Ok(DeviceSettings { spec, driver, node: layers.node(&run_dir)? })
+                let irq_types = layers.irq_types()?;
+                Ok(DeviceSettings { spec, driver, irq_types, node: layers.node(&run_dir)? })
             })
             .collect::<Result<_>>()?;
         Ok(Self { devices, log: log.to_owned(), run_dir })
@@ -158,6 +163,17 @@ impl<'a> Layers<'a> {
         .transpose()
     }
 
+    fn irq_types(&self) -> Result<IrqTypes> {
+        let types = self.parsed(
+            "irq",
+            self.flags.irq,
+            |d| &d.irq,
+            |c| &c.irq,
+            |text| text.parse::<IrqTypes>().map_err(|error| error.to_string()),
+        )?;
+        Ok(types.unwrap_or(IrqTypes::ALL))
+    }
+
     fn node(&self, run_dir: &std::path::Path) -> Result<chardev::Options> {
         let name = self.text(|f| &f.node, |d| &d.node, |_| &None);
         if name.as_deref() == Some("") {
@@ -215,7 +231,7 @@ mod tests {
     use super::*;
 
     fn settings(args: &[&str]) -> Result<Settings> {
-        Settings::from_cli(&Cli::try_parse_from(args).unwrap())
+        Settings::from_cli(&Cli::try_parse_from(args).unwrap(), Some("sim:uio_dummy"))
     }
 
     fn config(text: &str) -> tempfile::NamedTempFile {
@@ -246,6 +262,13 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_of_interrupts_is_any_unless_somebody_says_which() {
+        let types = |args| settings(args).unwrap().devices[0].irq_types;
+        assert_eq!(types(&["uiod"]), IrqTypes::ALL);
+        assert_eq!(types(&["uiod", "run", "sim:uio_dummy", "--irq", "intx"]), IrqTypes::INTX);
+    }
+
+    #[test]
     fn a_device_named_twice_runs_once() {
         let file = config("[[device]]\ndevice = 'sim:uio_dummy'\n");
         let path = file.path().to_str().unwrap();
@@ -261,6 +284,7 @@ mod tests {
             ("log = 'a=b=c'\n[[device]]\ndevice = 'sim:uio_dummy'", "a=b=c"),
             ("log = 'info'", "no device"),
             ("[[device]]\ndevice = 'usb:1'", "usb:1"),
+            ("irq = 'nmi'\n[[device]]\ndevice = 'sim:uio_dummy'", "irq"),
             ("node-kind = 'x'\n[[device]]\ndevice = 'sim:uio_dummy'", "node-kind"),
         ] {
             let file = config(text);

@@ -1,10 +1,11 @@
-//! What these examples share: a simulated device that is only an interrupt line, and a place to print to.
+//! What these examples share: simulated devices that are only an interrupt line, or only a bus master,
+//! and a place to print to.
 #![allow(dead_code, reason = "each example uses its part")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use uio_core::device::sim::{Model, Models, SimLine};
+use uio_core::device::sim::{DmaBus, Model, Models, SimLine};
 use uio_core::device::{Device, DeviceSpec};
 use uio_core::io::RegionModel;
 use uio_core::irq::Dispatcher;
@@ -39,6 +40,34 @@ pub(crate) fn device(
     let models = Models::new().with(name, move || Ok(OnlyALine(Arc::clone(&made))));
     let device = Device::open(&DeviceSpec::Sim(name.to_owned()), dispatcher, &models)?;
     Ok((device, line))
+}
+
+struct OnlyDma(Arc<DmaBus>);
+
+impl Model for OnlyDma {
+    fn regions(&self) -> Vec<(String, Arc<dyn RegionModel>)> {
+        Vec::new()
+    }
+
+    fn line(&self) -> Option<Arc<SimLine>> {
+        None
+    }
+
+    fn dma(&self) -> Option<Arc<DmaBus>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// A simulated device called `name`, and the bus by which it reads and writes memory.
+pub(crate) fn dma_device(
+    name: &str,
+    dispatcher: &Dispatcher,
+) -> uio_core::Result<(Arc<Device>, Arc<DmaBus>)> {
+    let bus = DmaBus::new();
+    let made = Arc::clone(&bus);
+    let models = Models::new().with(name, move || Ok(OnlyDma(Arc::clone(&made))));
+    let device = Device::open(&DeviceSpec::Sim(name.to_owned()), dispatcher, &models)?;
+    Ok((device, bus))
 }
 
 /// The kernel's `mdelay`: time passes, and the processor is busy.

@@ -27,14 +27,17 @@ impl Device {
         })
     }
 
-    /// Lets the device write to memory by itself: DMA, and message-signalled interrupts. After the reset, when
-    /// what it will write is set up.
+    /// Lets the device write to memory by itself: DMA, and message-signalled interrupts, which without it do not
+    /// come. It is off when the device was opened or reset; the driver sets it when what the device will write is
+    /// set up. It ends with the release of the device.
     ///
     /// # Errors
     ///
-    /// As [`config`](Self::config); `ENODEV` if the device is gone.
+    /// As [`config`](Self::config); `ENODEV` if the device is gone; `EPERM` if no IOMMU keeps its DMA within bounds,
+    /// and the user has not [accepted that](super::OpenOptions::accept_dma_risk).
     #[doc(alias = "pci_set_master")]
     pub fn set_master(&self) -> Result<()> {
+        self.backend.check_master()?;
         self.command(Command::MASTER, Command::empty(), "cannot let master the bus")
     }
 
@@ -79,5 +82,18 @@ impl Device {
         }
         let new = Domain::new(self.name(), self.backend.iommu()?)?;
         Ok(Arc::clone(domain.insert(new)))
+    }
+
+    /// The end of the device's DMA, when it is released: it may not master the bus any more, and then, when it
+    /// cannot write, all that is mapped still is unmapped. What the driver held goes after that.
+    pub(super) fn end_dma(&self) {
+        let domain = self.domain.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(domain) = domain else { return };
+        if let Err(error) = self.clear_master() {
+            // One that is gone, for one, has no configuration space any more, and masters no bus.
+            tracing::debug!("{error}");
+        }
+        // The domain has said in the log what it could not unmap, and keeps it.
+        let _ = domain.shut_down();
     }
 }

@@ -32,11 +32,16 @@
 //! [`Device::region`]: crate::device::Device::region
 
 mod access;
+mod map;
 mod mmio;
+mod peek;
 mod region;
 mod register;
 
 pub use access::{AccessError, Io};
+pub use map::{RegisterAccess, RegisterInfo, RegisterMap};
 pub use mmio::IoMem;
+pub use peek::{peek, poke};
+pub(crate) use region::RegionAccess;
 pub use region::{IoRegion, RegionModel, Width};
 pub use register::{Field, FieldInfo, FieldValue, Readable, Register, Word, Writable};

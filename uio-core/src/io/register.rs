@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::access::{AccessError, Io};
+use super::map::RegisterAccess;
 
 /// An integer that one access can move.
 pub trait Word: Copy + Eq + fmt::LowerHex {
@@ -90,6 +91,8 @@ pub trait Register: Copy {
     const OFFSET: usize;
     /// The name, as the datasheet has it.
     const NAME: &'static str;
+    /// What the driver may do with it.
+    const ACCESS: RegisterAccess;
     /// The named fields, for tools that print registers.
     const FIELDS: &'static [FieldInfo];
     /// The register with these bits.
@@ -307,6 +310,7 @@ macro_rules! register {
             type Raw = $raw;
             const OFFSET: usize = $offset;
             const NAME: &'static str = stringify!($name);
+            const ACCESS: $crate::io::RegisterAccess = $crate::register!(@direction $access);
             const FIELDS: &'static [$crate::io::FieldInfo] = &[
                 $( $crate::io::FieldInfo { name: stringify!($field), high: $high, low: $low } ),*
             ];
@@ -330,6 +334,9 @@ macro_rules! register {
             }
         }
     )*};
+    (@direction ro) => { $crate::io::RegisterAccess::ReadOnly };
+    (@direction wo) => { $crate::io::RegisterAccess::WriteOnly };
+    (@direction rw) => { $crate::io::RegisterAccess::ReadWrite };
     (@access ro $name:ident) => {
         impl $crate::io::Readable for $name {}
     };

@@ -43,16 +43,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+pub use crate::mem::Plain;
 
 use super::facade::atomic::{AtomicU64, Ordering, fence};
 use super::facade::thread;
 use super::spin::{SpinLock, SpinLockGuard};
-
-/// Data that any bytes make, and that has no padding.
-pub trait Plain: Copy + FromBytes + IntoBytes + Immutable {}
-
-impl<T: Copy + FromBytes + IntoBytes + Immutable> Plain for T {}
 
 /// Bytes that go into one word.
 const WORD: usize = size_of::<u64>();

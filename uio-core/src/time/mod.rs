@@ -6,6 +6,7 @@
 //! | count coarse time | [`Jiffies`], [`now_jiffies`], [`HZ`] | `jiffies` |
 //! | run something at an exact point, or periodically | [`HrTimer`] | `struct hrtimer` |
 //! | run something unless it is cancelled first, as most timeouts are | [`Timer`] | `struct timer_list` |
+//! | wait for a register, with a deadline | [`read_poll_timeout`], [`read_poll_timeout_atomic`] | `readl_poll_timeout` |
 //! | wait | [`sleep`], [`fsleep`], [`udelay`] | `msleep`, `fsleep`, `udelay` |
 //! | measure short spans | [`get_cycles`], [`Cycles`] | `get_cycles` |
 //!
@@ -34,6 +35,8 @@ mod delay;
 mod hrtimer;
 mod jiffies;
 #[cfg(not(loom))]
+mod poll;
+#[cfg(not(loom))]
 mod timer;
 pub mod wheel;
 
@@ -54,5 +57,7 @@ pub use jiffies::{
     HZ, Jiffies, MAX_JIFFY_OFFSET, TICK_NSEC, jiffies_to_msecs, jiffies_to_nsecs, jiffies_to_usecs,
     msecs_to_jiffies, now_jiffies, nsecs_to_jiffies, usecs_to_jiffies,
 };
+#[cfg(not(loom))]
+pub use poll::{Polled, read_poll_timeout, read_poll_timeout_atomic};
 #[cfg(not(loom))]
 pub use timer::{Timer, TimerBase, TimerContext, TimerFlags, TimerStats};

@@ -1,8 +1,13 @@
 //! The commands, one file each: arguments in, text or JSON out.
 
+pub(crate) mod attribute;
+pub(crate) mod bind;
+mod binding;
 mod daemons;
+pub(crate) mod doctor;
 pub(crate) mod irq;
 pub(crate) mod ls;
+pub(crate) mod registers;
 pub(crate) mod resources;
 pub(crate) mod softirqs;
 pub(crate) mod status;

@@ -1,21 +1,26 @@
-//! `uioctl status`: what the running daemons drive, as they tell it over their control sockets.
+//! `uioctl status`: what the running daemons drive, as they tell it over their control sockets. `binding` adds what is
+//! bound for userspace, and shows a single function.
 
 use std::io::{self, Write};
 
 use serde_json::value::RawValue;
 use uio_core::{Errno, Error};
 
-use crate::cli::{Cli, DaemonArgs};
+use crate::cli::{Cli, StatusArgs};
 use crate::control::{DeviceStatus, LineStatus, NodeStatus};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::size::{human_ns, human_size, human_span};
 use crate::table::{Align, Cell, Paint, Table, printable};
 
+use super::binding;
 use super::daemons::{Answer, Daemons};
 
-pub(crate) fn run(args: &DaemonArgs, cli: &Cli, out: &mut Out) -> Result<(), Failure> {
-    let run_dir = args.run_dir();
+pub(crate) fn run(args: &StatusArgs, cli: &Cli, out: &mut Out) -> Result<(), Failure> {
+    if let Some(device) = &args.device {
+        return binding::one(device, args, cli, out);
+    }
+    let run_dir = args.daemons.run_dir();
     let daemons = Daemons::ask(&run_dir)?;
     if daemons.is_nobody() {
         let error = Error::new(Errno::ESRCH, "no daemon is running in", run_dir.display())
@@ -28,6 +33,7 @@ pub(crate) fn run(args: &DaemonArgs, cli: &Cli, out: &mut Out) -> Result<(), Fai
         out.json(&raw)?;
     } else {
         show_all(&daemons, out)?;
+        binding::all(cli, args, out)?;
     }
     daemons.finish(out)
 }

@@ -2,10 +2,13 @@
 //!
 //! One module for each command, and `manners` for what they have in common; `fake` has the daemons. [`Run`] starts the program.
 
+mod bind;
+mod doctor;
 mod fake;
 mod irq;
 mod ls;
 mod manners;
+mod registers;
 mod resources;
 mod softirqs;
 mod status;

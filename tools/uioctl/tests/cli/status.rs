@@ -17,7 +17,9 @@ use super::fake::{answering, daemon};
 const ANSWER: &str = r#"{"version":1,"pid":123,"uptime_ms":312000,"future":[1,2],"devices":[{"name":"uio:uio_dummy","driver":"uio-dummy","state":"running","regions":[{"index":0,"name":"regs","address":4364369920,"size":4096,"offset":0},{"index":1,"name":"fifo","address":null,"size":8192,"offset":0}],"lines":[{"name":"uio0","backend":"uio","masked":false,"raised":1002,"handled":1000,"none":0,"missed":2,"handler_ns":1500000,"handlers":["uio-dummy"]}],"nodes":[{"path":"/dev/uio_dummy0","kind":"cuse","rings":[{"name":"rx","bytes":12,"capacity":65536},{"name":"tx","bytes":0,"capacity":65536}],"openers":2,"waiting_readers":1,"waiting_writers":0,"pollers":3}]}]}"#;
 
 fn status(dir: &Path, args: &[&str]) -> Run {
-    Run::with([&["status", "--run-dir", dir.to_str().unwrap()][..], args].concat())
+    // A sysfs without devices, so that those of this machine are not in the answer.
+    let here = ["status", "--sysfs", dir.to_str().unwrap(), "--run-dir", dir.to_str().unwrap()];
+    Run::with([&here[..], args].concat())
 }
 
 #[test]

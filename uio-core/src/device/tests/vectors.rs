@@ -2,7 +2,7 @@
 
 use super::super::sim::{DmaBus, SimConfig, SimVector};
 use super::*;
-use crate::mem::dma::{Direction, Iova, Pages};
+use crate::mem::dma::{Coherent, Direction, Iova, Pages};
 use crate::pci::{Command, ConfigAccess, DeviceId, Id, IrqType, IrqTypes};
 
 const ID: Id = Id {
@@ -86,6 +86,17 @@ fn messages_are_preferred_and_each_vector_is_a_line() {
 }
 
 #[test]
+fn a_device_that_is_pulled_out_says_so_by_its_vector() {
+    let (_dispatcher, device, function) = open_function();
+    let vectors = device.alloc_irq_vectors(1, 1, IrqTypes::MSI).unwrap();
+    let line = vectors.line(0).unwrap();
+    let irq = Registration::request(&line, Flags::empty(), "toy", Arc::new(Ignore)).unwrap();
+    function.vectors[0].unplug();
+    wait_until("the device to be gone", || device.is_gone());
+    drop(irq);
+}
+
+#[test]
 fn the_line_of_a_device_counts_as_intx() {
     let (_dispatcher, device, _) = open_function();
     let vectors = device.alloc_irq_vectors(1, 1, IrqTypes::INTX).unwrap();
@@ -128,6 +139,20 @@ fn a_device_reaches_memory_through_its_domain() {
     let mut seen = [0; 5];
     pages.read(0, &mut seen);
     assert_eq!(&seen, b"hello");
+}
+
+#[test]
+fn a_device_that_is_released_masters_no_bus_and_reaches_no_memory() {
+    let (_dispatcher, device, function) = open_function();
+    let held = Coherent::<u32>::zeroed(&device.dma().unwrap()).unwrap();
+    let (iova, domain) = (held.iova(), Arc::clone(held.domain()));
+    device.set_master().unwrap();
+    function.bus.write(iova, &[7]).unwrap();
+    drop(device);
+    assert!(!function.config.command().contains(Command::MASTER));
+    assert!(function.bus.write(iova, &[9]).is_err(), "what a driver holds on to is unmapped");
+    assert!(domain.is_shut_down());
+    assert_eq!(held.read(), 7, "and lives on as plain memory");
 }
 
 #[test]

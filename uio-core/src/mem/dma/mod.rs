@@ -9,17 +9,32 @@
 //!
 //! Mirrors `include/linux/dma-mapping.h`, `rust/kernel/dma.rs` and `drivers/iommu/iova.c`.
 
+pub mod barrier;
+mod buffer;
+mod coherent;
+mod coherent_box;
 mod domain;
+pub(crate) mod explain;
 pub mod iova;
+mod mapped;
+mod mapping;
 mod pages;
+mod pool;
+mod volatile;
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::error::Result;
-pub use domain::Domain;
+pub use barrier::{dma_mb, dma_rmb, dma_wmb};
+pub use buffer::Buffer;
+pub use coherent::Coherent;
+pub use coherent_box::CoherentBox;
+pub use domain::{Domain, Usage};
+pub use mapping::{CpuAccess, MapError, Mapping};
 pub use pages::Pages;
+pub use pool::Pool;
 
 /// An address as a device uses it: `dma_addr_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,3 +127,6 @@ pub trait Iommu: Send + Sync {
     /// What the kernel says; then the device may still reach it.
     fn unmap(&self, iova: Iova, len: u64) -> Result<()>;
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -8,13 +8,19 @@
 //! made: such a device is left out of the list, such a value reads as zero or as empty. Neither is an error,
 //! and none is a panic.
 //!
-//! The neighbours: `device/` builds devices from what is found here, and `uioctl ls` shows it.
+//! What changes a device stands apart: [`bind`] gives a PCI function to another driver and [`rule`] does so at every
+//! boot, after [`usage`] has said what the function is in use for.
+//!
+//! The neighbours: `device/` builds devices from what is found here, and `uioctl` shows it.
 //! The formats are those of `Documentation/ABI/` in the kernel tree: `testing/sysfs-bus-pci`, and for UIO
 //! `drivers/uio/uio.c`.
 
+pub mod bind;
 mod group;
 mod pci;
+pub mod rule;
 mod uio;
+pub mod usage;
 
 use std::fs;
 use std::io;

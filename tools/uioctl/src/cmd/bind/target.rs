@@ -1,0 +1,118 @@
+//! Which functions are meant, and whether they may be taken at all.
+
+use uio_core::pci::Address;
+use uio_core::sys::hints;
+use uio_core::sys::sysfs::{GroupMember, PciInfo, Sysfs};
+use uio_core::{Errno, Error, Result};
+
+/// The base class of bridges, of the PCI Code and ID Assignment Specification.
+const BRIDGE: u32 = 0x06;
+
+/// How many addresses a message names.
+const NAMED: usize = 6;
+
+/// The function at `address`, as the user wrote it.
+pub(crate) fn find(sysfs: &Sysfs, address: &str) -> Result<PciInfo> {
+    let wanted: Address = address.parse()?;
+    let all = sysfs.pci_devices()?;
+    let bdf = wanted.to_string();
+    match all.iter().find(|function| function.bdf == bdf) {
+        Some(function) => Ok(function.clone()),
+        None => Err(no_such(&bdf, &all)),
+    }
+}
+
+fn no_such(bdf: &str, all: &[PciInfo]) -> Error {
+    let error = Error::new(Errno::ENODEV, "no PCI function is at", bdf);
+    if all.is_empty() {
+        return error
+            .with_cause("this machine has no PCI bus, or /sys is not mounted")
+            .with_hint("uioctl ls lists what there is");
+    }
+    let same = |other: &str| bdf.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let mut near: Vec<&str> = all.iter().map(|function| &*function.bdf).collect();
+    near.sort_by_key(|other| std::cmp::Reverse(same(other)));
+    near.truncate(NAMED);
+    near.sort_unstable();
+    error
+        .with_cause(format_args!("near it there are {}", near.join(", ")))
+        .with_hint("uioctl ls lists them all")
+}
+
+/// Bridges are never taken: what is behind them would go with them.
+pub(super) fn refuse_bridge(function: &PciInfo, act: &'static str) -> Result<()> {
+    if is_bridge(function) {
+        return Err(Error::invalid(act, &function.bdf, "it is a bridge, not a device")
+            .with_hint("name the function behind it; uioctl ls lists them all"));
+    }
+    Ok(())
+}
+
+fn is_bridge(function: &PciInfo) -> bool {
+    function.class >> 16 == BRIDGE
+}
+
+/// The others in the group of `function`.
+pub(crate) fn siblings(sysfs: &Sysfs, function: &PciInfo) -> Vec<GroupMember> {
+    let mut members =
+        function.iommu_group.map(|group| sysfs.group_members(group)).unwrap_or_default();
+    members.retain(|member| member.bdf != function.bdf);
+    members
+}
+
+/// The functions that go to VFIO when `function` does: those of its group, as far as they are no bridges and not with
+/// VFIO already. Without `group`, it alone, and only if the others are in nobody's way.
+pub(super) fn for_vfio(sysfs: &Sysfs, function: &PciInfo, group: bool) -> Result<Vec<PciInfo>> {
+    const ACT: &str = "cannot bind";
+    let error = || Error::new(Errno::EPERM, ACT, &function.bdf);
+    if function.iommu_group.is_none() && !allows_no_iommu(sysfs) {
+        return Err(hints::no_iommu(&function.bdf).explain(error()));
+    }
+    let siblings = siblings(sysfs, function);
+    if !group {
+        return match siblings.iter().any(GroupMember::blocks_vfio) {
+            true => Err(hints::not_viable(&function.bdf, &siblings).explain(error())),
+            false => Ok(vec![function.clone()]),
+        };
+    }
+    let all = sysfs.pci_devices()?;
+    let mut functions = vec![function.clone()];
+    for sibling in siblings.iter().filter(|sibling| !sibling.is_vfio()) {
+        match all.iter().find(|other| other.bdf == sibling.bdf) {
+            Some(other) if !is_bridge(other) => functions.push(other.clone()),
+            _ if sibling.blocks_vfio() => return Err(in_the_way(error(), sibling)),
+            _ => (),
+        }
+    }
+    Ok(functions)
+}
+
+/// A bridge with a driver that does DMA, or no PCI function at all.
+fn in_the_way(error: Error, sibling: &GroupMember) -> Error {
+    let driver = sibling.driver.as_deref().unwrap_or("a driver");
+    error
+        .with_cause(format_args!(
+            "its IOMMU group has {}, which is bound to {driver} and is no device that can be taken",
+            sibling.bdf
+        ))
+        .with_hint("put the card into another slot, or switch ACS on in the firmware")
+}
+
+/// `enable_unsafe_noiommu_mode`, by which VFIO takes devices without an IOMMU, and taints the kernel.
+fn allows_no_iommu(sysfs: &Sysfs) -> bool {
+    let parameter = sysfs.root().join("module/vfio/parameters/enable_unsafe_noiommu_mode");
+    std::fs::read_to_string(parameter).is_ok_and(|text| text.trim() == "Y")
+}
+
+/// The functions that go back to the kernel with `function`: those of its group that are there for userspace.
+pub(super) fn of_group(sysfs: &Sysfs, function: &PciInfo) -> Result<Vec<PciInfo>> {
+    let siblings = siblings(sysfs, function);
+    let mut functions = vec![function.clone()];
+    let taken = |other: &PciInfo| {
+        other.driver.as_deref().is_none_or(uio_core::sys::sysfs::bind::is_for_userspace)
+    };
+    functions.extend(sysfs.pci_devices()?.into_iter().filter(|other| {
+        siblings.iter().any(|sibling| sibling.bdf == other.bdf) && !is_bridge(other) && taken(other)
+    }));
+    Ok(functions)
+}
