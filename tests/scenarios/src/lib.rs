@@ -10,6 +10,7 @@
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
 //! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them;
+//! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
 //! - [`wait`] has the deadlines.
 //!
@@ -19,6 +20,7 @@
 pub mod client;
 pub mod control;
 pub mod daemon;
+pub mod edu;
 pub mod edu_client;
 pub mod fd;
 pub mod hotplug;
