@@ -10,6 +10,7 @@
 //! - [`module`]: the kernel module of the bench;
 //! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them;
 //! - [`trace`]: the system calls of a thread;
+//! - [`uioctl`]: the tool, run to its end;
 //! - [`wait`] has the deadlines.
 //!
 //! The test process is never the daemon: who serves a node and uses it too cannot be killed.
@@ -28,5 +29,6 @@ pub mod refusal;
 pub mod stream;
 pub mod task;
 pub mod trace;
+pub mod uioctl;
 pub mod wait;
 pub mod world;
