@@ -38,6 +38,9 @@ pub struct Probe<'a> {
     pub softirqs: &'a Arc<Softirqs>,
     /// How its node is to be made. The driver takes them from [`node_options`](Self::node_options).
     pub node: &'a chardev::Options,
+    /// The kinds of interrupts that the user allows: what the driver asks
+    /// [`alloc_irq_vectors`](Device::alloc_irq_vectors) for.
+    pub irq_types: pci::IrqTypes,
     /// How many devices this driver has already in this program.
     pub instance: usize,
 }
@@ -227,6 +230,17 @@ impl Registry {
             self.0.get(name).ok_or_else(|| Error::new(Errno::ENODEV, "cannot use driver", name))?;
         let bound = (entry.probe)(probe)?;
         let weak = Arc::downgrade(&bound);
+        let (quiesce, error) = (weak.clone(), weak.clone());
+        probe.device.on_remove_requested(move || {
+            if let Some(bound) = quiesce.upgrade() {
+                bound.quiesce();
+            }
+        });
+        probe.device.on_error(move || {
+            if let Some(bound) = error.upgrade() {
+                bound.error_detected();
+            }
+        });
         probe.device.on_gone(move |errno| {
             if let Some(bound) = weak.upgrade() {
                 bound.gone(errno);

@@ -13,6 +13,18 @@ use crate::mem::dma::Iommu;
 use crate::pci::{ConfigSpace, Id, IrqType};
 use crate::sys::sigbus::FaultMark;
 
+/// The sources of vectors that were enabled.
+pub(crate) type NewVectors = Vec<Box<dyn LineSource>>;
+
+/// Who hears what a bus says of a device, beside its interrupts. Called on a thread that may sleep.
+pub(crate) trait BusEvents: Send + Sync {
+    /// The kernel wants the device back. When this returns, the device is being closed.
+    fn remove_requested(&self);
+
+    /// The bus noticed an error of the device.
+    fn error_detected(&self);
+}
+
 /// Opened from file descriptors or models, it opens nothing itself. What a kind of device has not is left as it
 /// stands here.
 pub(crate) trait Backend: Send + Sync {
@@ -48,15 +60,34 @@ pub(crate) trait Backend: Send + Sync {
         0
     }
 
-    /// Has the device signal vectors 0 to `count - 1`, at most `vector_count`. Those enabled before go.
-    fn enable_vectors(&self, kind: IrqType, count: usize) -> Result<Vec<Box<dyn LineSource>>> {
+    /// Has the device signal vectors 0 to `count - 1`, at most `vector_count`, or fewer, if the kernel has no
+    /// more. Those enabled before go.
+    fn enable_vectors(&self, kind: IrqType, count: usize) -> Result<NewVectors> {
         let _ = count;
         Err(Error::new(Errno::EOPNOTSUPP, "cannot enable vectors of", kind))
+    }
+
+    /// Has it signal `count` vectors more, behind those that are enabled.
+    fn add_vectors(&self, kind: IrqType, count: usize) -> Result<NewVectors> {
+        let _ = count;
+        Err(Error::new(Errno::EOPNOTSUPP, "cannot add vectors of", kind))
+    }
+
+    /// Signals an interrupt as if the device had.
+    fn inject(&self, kind: IrqType, vector: usize) -> Result<()> {
+        let _ = vector;
+        Err(Error::new(Errno::EOPNOTSUPP, "cannot inject an interrupt of", kind))
     }
 
     /// Ends what `enable_vectors` began.
     fn disable_vectors(&self, kind: IrqType) {
         let _ = kind;
+    }
+
+    /// Whether the device may master the bus: whether something keeps its DMA within bounds, or the user accepts
+    /// that nothing does.
+    fn check_master(&self) -> Result<()> {
+        Ok(())
     }
 
     /// What maps memory for the device; asked for once.
@@ -69,6 +100,12 @@ pub(crate) trait Backend: Send + Sync {
     fn reset(&self) -> Result<()> {
         Err(Error::new(Errno::EOPNOTSUPP, "cannot reset", self.name())
             .with_cause("it has no reset that the kernel knows"))
+    }
+
+    /// Tells `events` what the bus says of the device, from now on. Asked for once.
+    fn listen(&self, events: Arc<dyn BusEvents>) -> Result<()> {
+        drop(events);
+        Ok(())
     }
 
     /// What its mappings set when an access finds no memory; none without mappings of real memory. Its flag is

@@ -27,14 +27,17 @@ impl Device {
         })
     }
 
-    /// Lets the device write to memory by itself: DMA, and message-signalled interrupts. After the reset, when
-    /// what it will write is set up.
+    /// Lets the device write to memory by itself: DMA, and message-signalled interrupts, which without it do not
+    /// come. It is off when the device was opened or reset; the driver sets it when what the device will write is
+    /// set up. It ends with the release of the device.
     ///
     /// # Errors
     ///
-    /// As [`config`](Self::config); `ENODEV` if the device is gone.
+    /// As [`config`](Self::config); `ENODEV` if the device is gone; `EPERM` if no IOMMU keeps its DMA within bounds,
+    /// and the user has not [accepted that](super::OpenOptions::accept_dma_risk).
     #[doc(alias = "pci_set_master")]
     pub fn set_master(&self) -> Result<()> {
+        self.backend.check_master()?;
         self.command(Command::MASTER, Command::empty(), "cannot let master the bus")
     }
 

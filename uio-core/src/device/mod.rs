@@ -7,23 +7,34 @@
 //! | --- | --- | --- |
 //! | [`sim`] | a model in this process | an eventfd |
 //! | `uio` | `mmap` of `/dev/uioN` | `read` and `write` of `/dev/uioN` |
+//! | `uio_pci` | `mmap`, `pread` and `pwrite` of `resourceN` | `/dev/uioN`, re-armed by `config` |
+//! | `vfio` | `mmap` of the function, else `pread` and `pwrite` | an eventfd for each vector |
 //!
 //! # When a device goes away
 //!
-//! Unbinding and unplugging show first on the interrupt line, or at an access that finds no memory, which reads
-//! as ones and at once has all regions say [`Gone`](crate::io::AccessError::Gone). Then, on the dispatcher, once
-//! and in this order: the line takes no more interrupts; the memory behind every mapping is replaced by ones;
-//! regions say `Gone`; the hooks of [`Device::on_gone`] are called; what the device holds for its driver
-//! ([`Devres`]) is released.
+//! Unbinding and unplugging show first on the interrupt line; or at an access that finds no memory, which reads as
+//! ones and at once has all regions say [`Gone`](crate::io::AccessError::Gone); or the kernel asks for the device.
+//! Then, once and in this order: the lines take no more interrupts; the memory behind every mapping is replaced by
+//! ones; regions say `Gone`; the hooks of [`Device::on_gone`] are called; what the device holds for its driver
+//! ([`Devres`]) is released; the device is closed. All but the last, which may take long, is done on the
+//! dispatcher, or on the thread of the device that the kernel asks for; that one first calls the hooks of
+//! [`Device::on_remove_requested`].
 
 mod backend;
 mod bus;
 mod devres;
 mod fault;
+mod notices;
+#[cfg(not(loom))]
+mod open_pci;
 pub mod sim;
 mod spec;
 mod uio;
+#[cfg(not(loom))]
+mod uio_pci;
 mod vectors;
+#[cfg(not(loom))]
+mod vfio;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,6 +66,23 @@ pub struct RegionInfo {
     pub offset: u64,
 }
 
+/// What the user has agreed to, beyond what every device needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// A device may master the bus also where no IOMMU keeps it from the machine's memory (`uio_pci_generic`).
+    pub accept_dma_risk: bool,
+}
+
+impl OpenOptions {
+    /// With [`accept_dma_risk`](Self::accept_dma_risk) as given.
+    #[must_use]
+    pub fn accept_dma_risk(mut self, accept: bool) -> Self {
+        self.accept_dma_risk = accept;
+        self
+    }
+}
+
 type GoneHook = Arc<dyn Fn(Errno) + Send + Sync>;
 
 /// An open device.
@@ -69,6 +97,7 @@ pub struct Device {
     vectors: Mutex<Option<Vec<IrqLine>>>,
     domain: Mutex<Option<Arc<Domain>>>,
     hooks: Mutex<Vec<GoneHook>>,
+    notices: notices::Notices,
     /// Of accesses that find no memory.
     faults: OnceLock<Watch>,
     managed: devres::Stack,
@@ -85,6 +114,21 @@ impl Device {
         dispatcher: &Dispatcher,
         models: &sim::Models,
     ) -> Result<Arc<Self>> {
+        Self::open_with(spec, &OpenOptions::default(), dispatcher, models)
+    }
+
+    /// As [`open`](Self::open), with what the user has agreed to.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open`.
+    #[cfg_attr(loom, expect(unused_variables, reason = "models of the crate open no devices"))]
+    pub fn open_with(
+        spec: &DeviceSpec,
+        options: &OpenOptions,
+        dispatcher: &Dispatcher,
+        models: &sim::Models,
+    ) -> Result<Arc<Self>> {
         match spec {
             DeviceSpec::Sim(model) => {
                 let backend = sim::SimBackend::new(models.make(model)?);
@@ -95,11 +139,13 @@ impl Device {
                 let (name, label) = (backend.title(), backend.label().to_owned());
                 Self::build(name, label, Box::new(backend), dispatcher)
             }
-            DeviceSpec::Pci(address) => Err(Error::new(
-                Errno::EOPNOTSUPP,
-                "cannot open device",
-                format_args!("pci:{address}"),
-            )),
+            #[cfg(not(loom))]
+            DeviceSpec::Pci(address) => {
+                let (name, label, backend) = open_pci::open(*address, options)?;
+                Self::build(name, label, backend, dispatcher)
+            }
+            #[cfg(loom)]
+            DeviceSpec::Pci(_) => Err(Error::new(Errno::EOPNOTSUPP, "cannot open device", spec)),
         }
     }
 
@@ -120,6 +166,7 @@ impl Device {
             vectors: Mutex::new(None),
             domain: Mutex::new(None),
             hooks: Mutex::new(Vec::new()),
+            notices: notices::Notices::default(),
             faults: OnceLock::new(),
             managed: devres::Stack::default(),
         });
@@ -128,6 +175,7 @@ impl Device {
             let line = device.new_line(&device.name, device.backend.line(index)?);
             device.lines().push(line);
         }
+        device.listen()?;
         Ok(device)
     }
 
@@ -233,7 +281,7 @@ impl Device {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Calls `hook` once, on the dispatcher, when the device goes away. The hook may not wait for anything.
+    /// Calls `hook` once, on the dispatcher or the device's own thread, when the device goes away. The hook may not wait for anything.
     ///
     /// A device that is gone already calls it at once.
     pub fn on_gone(&self, hook: impl Fn(Errno) + Send + Sync + 'static) {
@@ -245,7 +293,12 @@ impl Device {
         hooks.push(Arc::new(hook));
     }
 
+    /// Ends the device, if that has not been done.
     fn mark_gone(&self, errno: Errno) {
+        // A line that ends comes back here, and finds itself ended.
+        let own = self.own_lines();
+        let vectors = self.vectors().clone().unwrap_or_default();
+        own.iter().chain(&vectors).for_each(|line| line.end(errno));
         self.backend.revoke();
         let hooks = {
             let mut hooks = self.hooks();

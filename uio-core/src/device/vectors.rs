@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use nix::errno::Errno;
 
 use super::Device;
+use super::backend::NewVectors;
 use crate::error::{Error, Result};
 use crate::irq::IrqLine;
 use crate::pci::{IrqType, IrqTypes};
@@ -57,7 +58,7 @@ impl Device {
         }
         let mut failed = None;
         for kind in types.by_preference().filter(|kind| self.vector_count(*kind) >= min) {
-            match self.vectors_of(kind, max.min(self.vector_count(kind))) {
+            match self.vectors_of(kind, min, max.min(self.vector_count(kind))) {
                 Ok(lines) => {
                     *vectors = Some(lines.clone());
                     return Ok(IrqVectors { device: Arc::downgrade(self), kind, lines });
@@ -76,14 +77,41 @@ impl Device {
         }
     }
 
-    fn vectors_of(self: &Arc<Self>, kind: IrqType, count: usize) -> Result<Vec<IrqLine>> {
+    fn vectors_of(self: &Arc<Self>, kind: IrqType, min: usize, max: usize) -> Result<Vec<IrqLine>> {
         if kind == IrqType::Intx {
-            return Ok(self.own_lines()[..count].to_vec());
+            return Ok(self.own_lines()[..max].to_vec());
         }
-        let sources = self.backend.enable_vectors(kind, count)?;
+        self.check_pin_is_free()?;
+        let sources = self.backend.enable_vectors(kind, max)?;
+        if sources.len() < min {
+            self.backend.disable_vectors(kind);
+            let cause = format!("the driver needs {min}, the kernel has {} left", sources.len());
+            return Err(Error::new(Errno::ENOSPC, ACT, self.name()).with_cause(cause));
+        }
+        Ok(self.vector_lines(kind, 0, sources))
+    }
+
+    /// A line for each source, numbered from `first` on.
+    fn vector_lines(
+        self: &Arc<Self>,
+        kind: IrqType,
+        first: usize,
+        sources: NewVectors,
+    ) -> Vec<IrqLine> {
         let named =
             |(index, source)| self.new_line(&format!("{}-{kind}{index}", self.name()), source);
-        Ok(sources.into_iter().enumerate().map(named).collect())
+        (first..).zip(sources).map(named).collect()
+    }
+
+    /// The pin and messages exclude each other.
+    fn check_pin_is_free(&self) -> Result<()> {
+        let users: Vec<String> = self.own_lines().iter().flat_map(IrqLine::handlers).collect();
+        if users.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(Errno::EBUSY, ACT, self.name())
+            .with_cause(format!("{} has its line, which excludes messages", users.join(", ")))
+            .with_hint("release the line's handlers first"))
     }
 
     fn too_few(&self, min: usize, types: IrqTypes) -> Error {
@@ -91,8 +119,12 @@ impl Device {
             .by_preference()
             .map(|kind| format!("{} of {kind}", self.vector_count(kind)))
             .collect();
-        Error::new(Errno::ENOSPC, ACT, self.name())
-            .with_cause(format!("the driver needs {min}, the device has {}", counts.join(", ")))
+        let error = Error::new(Errno::ENOSPC, ACT, self.name())
+            .with_cause(format!("the driver needs {min}, the device has {}", counts.join(", ")));
+        match types {
+            IrqTypes::ALL => error,
+            _ => error.with_hint("let it take any kind: --irq auto"),
+        }
     }
 
     /// Ends the vectors: what `IrqVectors` does when it is dropped.
@@ -115,6 +147,45 @@ impl IrqVectors {
     #[expect(clippy::len_without_is_empty, reason = "there is at least one")]
     pub fn len(&self) -> usize {
         self.lines.len()
+    }
+
+    /// Adds `count` vectors behind those that there are; these go on, and their handlers stay. Where the kernel
+    /// cannot add vectors while others are in use, every line is fired once afterwards, so that what the device
+    /// sent meanwhile is not missed.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOSPC` if the device has too few;
+    /// - `EOPNOTSUPP` if they are no messages, or the backend cannot;
+    /// - `ENODEV` if the device is gone; what the kernel says.
+    #[doc(alias = "pci_msix_alloc_irq_at")]
+    pub fn add(&mut self, count: usize) -> Result<()> {
+        let act = "cannot add interrupt vectors of";
+        let device =
+            self.device.upgrade().ok_or_else(|| Error::new(Errno::ENODEV, act, "a device"))?;
+        let (there, most) = (self.lines.len(), device.vector_count(self.kind));
+        if count > most.saturating_sub(there) {
+            return Err(Error::new(Errno::ENOSPC, act, device.name())
+                .with_cause(format!("{count} more than {there} are too many; it has {most}")));
+        }
+        let mut vectors = device.vectors();
+        let sources = device.backend.add_vectors(self.kind, count)?;
+        self.lines.extend(device.vector_lines(self.kind, there, sources));
+        *vectors = Some(self.lines.clone());
+        Ok(())
+    }
+
+    /// Signals vector `index` as if the device had: to try what a handler does, where the kernel can (VFIO).
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no such vector; `EOPNOTSUPP` if the backend cannot; `ENODEV` if the device is gone.
+    pub fn inject(&self, index: usize) -> Result<()> {
+        self.line(index)?;
+        let device = self.device.upgrade().ok_or_else(|| {
+            Error::new(Errno::ENODEV, "cannot inject an interrupt of", "a device")
+        })?;
+        device.backend.inject(self.kind, index)
     }
 
     /// The line of vector `index`.

@@ -28,6 +28,23 @@ pub enum AccessError {
     /// The device was unplugged, unbound or failed.
     #[error("the device is gone")]
     Gone,
+    /// The kernel, which makes the access for this process, refused it.
+    #[error("the kernel refused the access: {}", errno.desc())]
+    Refused {
+        /// Why.
+        errno: Errno,
+    },
+}
+
+impl AccessError {
+    /// What a failed system call means that was to make an access.
+    pub(crate) fn of_call(errno: Errno) -> Self {
+        match errno {
+            // `EIO` is what VFIO says while the device decodes nothing.
+            Errno::EIO | Errno::ENODEV | Errno::ENXIO => Self::Gone,
+            errno => Self::Refused { errno },
+        }
+    }
 }
 
 impl From<AccessError> for Errno {
@@ -35,6 +52,7 @@ impl From<AccessError> for Errno {
         match error {
             AccessError::OutOfBounds { .. } | AccessError::Misaligned { .. } => Errno::EINVAL,
             AccessError::Gone => Errno::ENODEV,
+            AccessError::Refused { errno } => errno,
         }
     }
 }
@@ -57,12 +75,12 @@ pub(super) fn check_range(offset: usize, len: usize, size: usize) -> Result<(), 
     }
 }
 
-/// What an infallible read yields: the value, all ones if the device is gone; a driver bug panics.
+/// What an infallible read yields: the value, all ones if nothing answers; a driver bug panics.
 #[inline(always)]
 pub(super) fn or_ones<T>(result: Result<T, AccessError>, ones: T) -> T {
     match result {
         Ok(value) => value,
-        Err(AccessError::Gone) => ones,
+        Err(AccessError::Gone | AccessError::Refused { .. }) => ones,
         Err(bug) => driver_bug(bug),
     }
 }

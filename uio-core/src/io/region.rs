@@ -1,4 +1,4 @@
-//! [`IoRegion`]: one region type over mapped memory and simulated models.
+//! [`IoRegion`]: one region type over mapped memory, what the kernel accesses for us, and simulated models.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,9 +49,62 @@ pub trait RegionModel: Send + Sync {
     }
 }
 
+/// A region that is not mapped, or not all of it: an access may take a system call, and the kernel may refuse it.
+///
+/// Calls come from any thread, top halves included. Offsets are aligned and in bounds: [`IoRegion`] checks them.
+pub(crate) trait RegionAccess: Send + Sync {
+    /// Size in bytes.
+    fn size(&self) -> usize;
+
+    /// Reads; the value is in the low bits.
+    ///
+    /// # Errors
+    ///
+    /// `Gone` or `Refused`.
+    fn read(&self, offset: usize, width: Width) -> Result<u64, AccessError>;
+
+    /// Writes the low bits of `value`.
+    ///
+    /// # Errors
+    ///
+    /// `Gone` or `Refused`.
+    fn write(&self, offset: usize, width: Width, value: u64) -> Result<(), AccessError>;
+
+    /// Copies out, by words where they are aligned.
+    fn copy_out(&self, offset: usize, buf: &mut [u8]) -> Result<(), AccessError> {
+        let mut done = 0;
+        while done < buf.len() {
+            let width = step(offset + done, buf.len() - done);
+            let value = self.read(offset + done, width)?.to_le_bytes();
+            buf[done..done + width as usize].copy_from_slice(&value[..width as usize]);
+            done += width as usize;
+        }
+        Ok(())
+    }
+
+    /// Copies in, by words where they are aligned.
+    fn copy_in(&self, offset: usize, data: &[u8]) -> Result<(), AccessError> {
+        let mut done = 0;
+        while done < data.len() {
+            let width = step(offset + done, data.len() - done);
+            let mut value = [0; 8];
+            value[..width as usize].copy_from_slice(&data[done..done + width as usize]);
+            self.write(offset + done, width, u64::from_le_bytes(value))?;
+            done += width as usize;
+        }
+        Ok(())
+    }
+}
+
+/// The width of the next access of a copy: four bytes or one.
+fn step(offset: usize, left: usize) -> Width {
+    if offset.is_multiple_of(4) && left >= 4 { Width::U32 } else { Width::U8 }
+}
+
 #[derive(Clone)]
 enum Target {
     Mapped(IoMem),
+    Access(Arc<dyn RegionAccess>),
     Model(Arc<dyn RegionModel>),
 }
 
@@ -69,6 +122,11 @@ impl IoRegion {
     /// A region over mapped memory.
     pub(crate) fn mapped(memory: IoMem, gone: Arc<AtomicBool>) -> Self {
         Self { target: Target::Mapped(memory), gone }
+    }
+
+    /// A region that is reached by `access`.
+    pub(crate) fn access(access: Arc<dyn RegionAccess>, gone: Arc<AtomicBool>) -> Self {
+        Self { target: Target::Access(access), gone }
     }
 
     /// A region over a model, which ends when `gone` is set.
@@ -100,6 +158,11 @@ macro_rules! region_accessors {
         fn $try_read(&self, offset: usize) -> Result<$int, AccessError> {
             match self.alive()? {
                 Target::Mapped(memory) => memory.$try_read(offset),
+                Target::Access(access) => {
+                    check(offset, Width::$width as usize, access.size())?;
+                    // CAST: the answer is in the low bits.
+                    Ok(access.read(offset, Width::$width)? as $int)
+                }
                 Target::Model(model) => {
                     check(offset, Width::$width as usize, model.size())?;
                     // CAST: the model answers in the low bits.
@@ -112,6 +175,10 @@ macro_rules! region_accessors {
         fn $try_write(&self, offset: usize, value: $int) -> Result<(), AccessError> {
             match self.alive()? {
                 Target::Mapped(memory) => memory.$try_write(offset, value),
+                Target::Access(access) => {
+                    check(offset, Width::$width as usize, access.size())?;
+                    access.write(offset, Width::$width, u64::from(value))
+                }
                 Target::Model(model) => {
                     check(offset, Width::$width as usize, model.size())?;
                     model.write(offset, Width::$width, u64::from(value));
@@ -126,6 +193,7 @@ impl Io for IoRegion {
     fn size(&self) -> usize {
         match &self.target {
             Target::Mapped(memory) => memory.size(),
+            Target::Access(access) => access.size(),
             Target::Model(model) => model.size(),
         }
     }
@@ -140,6 +208,7 @@ impl Io for IoRegion {
     fn memcpy_fromio(&self, offset: usize, buf: &mut [u8]) -> Result<(), AccessError> {
         match self.bulk(offset, buf.len())? {
             Target::Mapped(memory) => memory.memcpy_fromio(offset, buf),
+            Target::Access(access) => access.copy_out(offset, buf),
             Target::Model(model) => {
                 model.copy_out(offset, buf);
                 Ok(())
@@ -150,6 +219,7 @@ impl Io for IoRegion {
     fn memcpy_toio(&self, offset: usize, data: &[u8]) -> Result<(), AccessError> {
         match self.bulk(offset, data.len())? {
             Target::Mapped(memory) => memory.memcpy_toio(offset, data),
+            Target::Access(access) => access.copy_in(offset, data),
             Target::Model(model) => {
                 model.copy_in(offset, data);
                 Ok(())
@@ -160,6 +230,8 @@ impl Io for IoRegion {
     fn memset_io(&self, offset: usize, value: u8, len: usize) -> Result<(), AccessError> {
         match self.bulk(offset, len)? {
             Target::Mapped(memory) => memory.memset_io(offset, value, len),
+            Target::Access(access) => (offset..offset + len)
+                .try_for_each(|at| access.write(at, Width::U8, u64::from(value))),
             Target::Model(model) => {
                 (offset..offset + len).for_each(|at| model.write(at, Width::U8, u64::from(value)));
                 Ok(())
@@ -172,6 +244,7 @@ impl fmt::Debug for IoRegion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.target {
             Target::Mapped(_) => "mapped",
+            Target::Access(_) => "access",
             Target::Model(_) => "model",
         };
         f.debug_struct("IoRegion")

@@ -27,6 +27,8 @@ use super::{explain, volatile};
 use crate::error::{Error, Result};
 use crate::sys::mmap::page_size;
 use crate::sys::pages::{HUGE_PAGE, PopulatedPages};
+#[cfg(not(loom))]
+use crate::sys::vfio::DmaMemory;
 
 /// Who may reach the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +182,19 @@ impl Pages {
 
 fn rounded(len: usize, to: usize) -> Result<usize, Errno> {
     len.max(1).checked_next_multiple_of(to).ok_or(Errno::ENOMEM)
+}
+
+// SAFETY: the memory is the pages' own as long as they live. References into it exist only while the CPU owns it,
+// which is while the device does not reach it; see the module.
+#[cfg(not(loom))]
+unsafe impl DmaMemory for Pages {
+    fn address(&self) -> NonNull<u8> {
+        Self::address(self)
+    }
+
+    fn len(&self) -> usize {
+        Self::len(self)
+    }
 }
 
 impl fmt::Debug for Pages {

@@ -5,12 +5,12 @@
 //! those of `include/linux/ioport.h`.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     Sysfs, entry_names, link_name, number_or_zero, parse_number, read_text, text_or_empty,
 };
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 
 const IORESOURCE_IO: u64 = 0x100;
 const IORESOURCE_MEM: u64 = 0x200;
@@ -115,6 +115,33 @@ impl Sysfs {
     }
 }
 
+impl Sysfs {
+    /// The function called `bdf`, in full: `0000:00:03.0`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if there is none.
+    pub fn pci_device(&self, bdf: &str) -> Result<PciInfo> {
+        read_pci(&self.pci_dir(bdf), bdf.to_owned()).map_err(|_| {
+            Error::new(Errno::ENODEV, "cannot find", format_args!("pci:{bdf}"))
+                .with_cause("there is no such PCI function")
+                .with_hint("`uioctl ls` shows those there are")
+        })
+    }
+
+    /// The directory of the function called `bdf`.
+    pub(crate) fn pci_dir(&self, bdf: &str) -> PathBuf {
+        self.root.join("bus/pci/devices").join(bdf)
+    }
+
+    /// The node of the UIO device that the function's driver made of it.
+    pub(crate) fn pci_uio_node(&self, bdf: &str) -> Option<PathBuf> {
+        let names = entry_names(&self.pci_dir(bdf).join("uio")).ok()?;
+        let name = names.into_iter().find(|name| name.starts_with("uio"))?;
+        Some(Path::new("/dev").join(name))
+    }
+}
+
 fn read_pci(dir: &Path, bdf: String) -> io::Result<PciInfo> {
     // CAST: the kernel prints IDs in the width of their registers; what is wider is cut as they would be.
     let vendor = parse_number(&read_text(&dir.join("vendor"))?).unwrap_or(0) as u16;
@@ -196,7 +223,7 @@ nonsense
         assert_eq!(bars[0].size, u64::MAX);
     }
 
-    fn function(root: &Path, bdf: &str) -> std::path::PathBuf {
+    fn function(root: &Path, bdf: &str) -> PathBuf {
         let dir = root.join("bus/pci/devices").join(bdf);
         fs::create_dir_all(dir.join("msi_irqs")).unwrap();
         for (name, text) in [
