@@ -1,9 +1,10 @@
 //! `uioctl bind` where two functions share an IOMMU group with a bridge.
 
-use scenarios::{pci, uioctl};
+use scenarios::{pci, uioctl, world};
 
 #[test]
 fn a_group_goes_to_vfio_together_or_not_at_all() {
+    world::require_machine("group");
     let (one, other) = (pci::shared_edu(0), pci::shared_edu(1));
     let (one_name, other_name) = (&one.to_string(), &other.to_string());
     uioctl::run(&["bind", other_name, "uio_pci_generic"]).done();
@@ -37,6 +38,7 @@ fn a_group_goes_to_vfio_together_or_not_at_all() {
 
 #[test]
 fn when_one_of_a_group_cannot_go_none_does() {
+    world::require_machine("group");
     let (one, other) = (pci::shared_edu(0), pci::shared_edu(1));
     let (one_name, other_name) = (&one.to_string(), &other.to_string());
     uioctl::run(&["bind", other_name, "uio_pci_generic"]).done();

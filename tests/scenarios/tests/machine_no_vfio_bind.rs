@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use scenarios::{pci, uioctl, wait};
+use scenarios::{pci, uioctl, wait, world};
 
 #[test]
 fn a_module_that_is_missing_is_loaded() {
+    world::require_machine("no-vfio");
     let edu = pci::edu(0);
     let name = &edu.to_string();
     let module = Path::new("/sys/module/vfio_pci");
