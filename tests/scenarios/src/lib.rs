@@ -12,6 +12,7 @@
 //! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them;
 //! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
+//! - [`uioctl`]: the tool, run to its end;
 //! - [`wait`] has the deadlines.
 //!
 //! The test process is never the daemon: who serves a node and uses it too cannot be killed.
@@ -32,5 +33,6 @@ pub mod refusal;
 pub mod stream;
 pub mod task;
 pub mod trace;
+pub mod uioctl;
 pub mod wait;
 pub mod world;
