@@ -5,6 +5,7 @@
 //! - [`daemon`]: starting and ending `uiod`; [`refusal`]: when it does not start;
 //! - [`control`]: what it says about itself;
 //! - [`client`]: other programs that use the node; [`fd`]: descriptors of our own; [`task`]: calls that may block;
+//! - [`doctor`]: what `uioctl doctor` finds, and those who do what it says;
 //! - [`stream`]: bytes that tell where they come from;
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
@@ -18,6 +19,7 @@
 pub mod client;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod fd;
 pub mod hotplug;
 pub mod module;
