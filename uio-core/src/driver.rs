@@ -38,6 +38,9 @@ pub struct Probe<'a> {
     pub softirqs: &'a Arc<Softirqs>,
     /// How its node is to be made. The driver takes them from [`node_options`](Self::node_options).
     pub node: &'a chardev::Options,
+    /// The kinds of interrupts that the user allows: what the driver asks
+    /// [`alloc_irq_vectors`](Device::alloc_irq_vectors) for.
+    pub irq_types: pci::IrqTypes,
     /// How many devices this driver has already in this program.
     pub instance: usize,
 }

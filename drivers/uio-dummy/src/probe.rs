@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use uio_core::chardev;
-use uio_core::device::Device;
+use uio_core::device::{Device, IrqVectors};
 use uio_core::driver::{Driver, Probe, RingFill};
 use uio_core::error::{Error, Result};
 use uio_core::io::{Io, IoRegion, RegisterMap};
@@ -37,6 +37,7 @@ const NODE: &str = "uio_dummy";
 pub struct UioDummy {
     node: chardev::Registration,
     _irq: irq::Registration,
+    _vectors: IrqVectors,
     _tasklet: Tasklet,
     rx: Gauge<u8>,
     tx: Gauge<u8>,
@@ -60,7 +61,8 @@ impl Driver for UioDummy {
     fn probe(probe: &Probe<'_>) -> Result<Self> {
         let device = probe.device;
         let (regs, fifo, fifo_bytes) = map(device)?;
-        let line = device.line(0)?;
+        let vectors = device.alloc_irq_vectors(1, 1, probe.irq_types)?;
+        let line = vectors.line(0)?;
         let (rx, rx_out) = spsc::channel(RING_BYTES);
         let (tx_in, tx) = spsc::channel(RING_BYTES);
         let (rx_gauge, tx_gauge) = (rx.gauge(), tx.gauge());
@@ -91,7 +93,8 @@ impl Driver for UioDummy {
         options.unrestricted_ioctl = true;
         let node = chardev::Registration::register(&options, Arc::new(node))?;
         start(&regs);
-        Ok(Self { node, _irq: irq, _tasklet: tasklet, rx: rx_gauge, tx: tx_gauge, _quiet: quiet })
+        let (rx, tx) = (rx_gauge, tx_gauge);
+        Ok(Self { node, _irq: irq, _vectors: vectors, _tasklet: tasklet, rx, tx, _quiet: quiet })
     }
 
     fn node(&self) -> &chardev::Registration {

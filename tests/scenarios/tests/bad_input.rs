@@ -50,6 +50,7 @@ fn a_command_line_that_makes_no_sense() {
 #[test]
 fn a_value_that_makes_no_sense() {
     refused(&["run", "sim:uio_dummy", "--node-kind", "pipe"], USAGE, &["pipe", "cuse", "fuse"]);
+    refused(&["run", "sim:uio_dummy", "--irq", "nmi"], USAGE, &["nmi", "intx", "msix"]);
     refused(&["run", "sim:uio_dummy", "--mode", "9"], USAGE, &["mode 9", "octal"]);
     refused(&["run", "sim:uio_dummy", "--mode", "1777"], USAGE, &["1777", "octal"]);
     refused(&["run", "sim:uio_dummy", "--owner", "no one"], USAGE, &["no one", "no such user"]);

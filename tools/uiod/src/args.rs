@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use uio_core::chardev::NodeKind;
 use uio_core::device::DeviceSpec;
+use uio_core::pci::IrqTypes;
 
 /// Runs userspace drivers and serves their /dev nodes.
 ///
@@ -41,6 +42,9 @@ pub(crate) struct Options {
     /// The driver, where the device's name does not tell.
     #[arg(long, value_name = "NAME")]
     pub(crate) driver: Option<String>,
+    /// The kind of interrupts: auto takes the best that the device has, MSI-X, MSI, INTx.
+    #[arg(long, value_name = "auto|intx|msi|msix")]
+    pub(crate) irq: Option<IrqTypes>,
     /// The node's name; the driver's own plus a number without it.
     #[arg(long, value_name = "NAME")]
     pub(crate) node: Option<String>,

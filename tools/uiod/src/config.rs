@@ -8,6 +8,7 @@
 //! [[device]]
 //! device = "uio:uio_dummy"
 //! driver = "uio-dummy"
+//! irq = "auto"                # or intx, msi, msix
 //! node = "uio_dummy0"
 //! mode = "660"
 //! group = "plugdev"
@@ -26,6 +27,7 @@ use uio_core::error::Error;
 pub(crate) struct Config {
     pub(crate) run_dir: Option<PathBuf>,
     pub(crate) log: Option<String>,
+    pub(crate) irq: Option<String>,
     pub(crate) node_kind: Option<String>,
     pub(crate) node_dir: Option<PathBuf>,
     pub(crate) mode: Option<String>,
@@ -41,6 +43,7 @@ pub(crate) struct Config {
 pub(crate) struct DeviceConfig {
     pub(crate) device: String,
     pub(crate) driver: Option<String>,
+    pub(crate) irq: Option<String>,
     pub(crate) node: Option<String>,
     pub(crate) node_kind: Option<String>,
     pub(crate) node_dir: Option<PathBuf>,

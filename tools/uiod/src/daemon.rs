@@ -63,8 +63,13 @@ impl Daemon {
         let device = Device::open(&settings.spec, &self.dispatcher, &program.models)?;
         let name = program.drivers.find(&device, settings.driver.as_deref())?;
         let instance = self.running().filter(|unit| unit.driver.name() == name).count();
-        let probe =
-            Probe { device: &device, softirqs: &self.softirqs, node: &settings.node, instance };
+        let probe = Probe {
+            device: &device,
+            softirqs: &self.softirqs,
+            node: &settings.node,
+            irq_types: settings.irq_types,
+            instance,
+        };
         let driver = program.drivers.bind(name, &probe)?;
         let (gone, unit) = (gone.clone(), self.units.len());
         // After the driver's own hook: the clients have their answer before anybody hears of it.

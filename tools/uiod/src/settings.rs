@@ -8,6 +8,7 @@ use uio_core::Result;
 use uio_core::chardev::{self, NodeKind};
 use uio_core::device::DeviceSpec;
 use uio_core::error::Error;
+use uio_core::pci::IrqTypes;
 
 use crate::args::{Cli, Command, Options, Run, parse_mode};
 use crate::config::{self, Config, DeviceConfig};
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
 pub(crate) struct DeviceSettings {
     pub(crate) spec: DeviceSpec,
     pub(crate) driver: Option<String>,
+    /// The kinds of interrupts that the driver may take.
+    pub(crate) irq_types: IrqTypes,
     pub(crate) node: chardev::Options,
 }
 
@@ -98,7 +101,8 @@ impl Settings {
             .map(|(spec, device)| {
                 let layers = Layers { flags, device, config };
                 let driver = layers.text(|f| &f.driver, |d| &d.driver, |_| &None);
-                Ok(DeviceSettings { spec, driver, node: layers.node(&run_dir)? })
+                let irq_types = layers.irq_types()?;
+                Ok(DeviceSettings { spec, driver, irq_types, node: layers.node(&run_dir)? })
             })
             .collect::<Result<_>>()?;
         Ok(Self { devices, log: log.to_owned(), run_dir })
@@ -157,6 +161,17 @@ impl<'a> Layers<'a> {
             })
         })
         .transpose()
+    }
+
+    fn irq_types(&self) -> Result<IrqTypes> {
+        let types = self.parsed(
+            "irq",
+            self.flags.irq,
+            |d| &d.irq,
+            |c| &c.irq,
+            |text| text.parse::<IrqTypes>().map_err(|error| error.to_string()),
+        )?;
+        Ok(types.unwrap_or(IrqTypes::ALL))
     }
 
     fn node(&self, run_dir: &std::path::Path) -> Result<chardev::Options> {
@@ -247,6 +262,13 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_of_interrupts_is_any_unless_somebody_says_which() {
+        let types = |args| settings(args).unwrap().devices[0].irq_types;
+        assert_eq!(types(&["uiod"]), IrqTypes::ALL);
+        assert_eq!(types(&["uiod", "run", "sim:uio_dummy", "--irq", "intx"]), IrqTypes::INTX);
+    }
+
+    #[test]
     fn a_device_named_twice_runs_once() {
         let file = config("[[device]]\ndevice = 'sim:uio_dummy'\n");
         let path = file.path().to_str().unwrap();
@@ -262,6 +284,7 @@ mod tests {
             ("log = 'a=b=c'\n[[device]]\ndevice = 'sim:uio_dummy'", "a=b=c"),
             ("log = 'info'", "no device"),
             ("[[device]]\ndevice = 'usb:1'", "usb:1"),
+            ("irq = 'nmi'\n[[device]]\ndevice = 'sim:uio_dummy'", "irq"),
             ("node-kind = 'x'\n[[device]]\ndevice = 'sim:uio_dummy'", "node-kind"),
         ] {
             let file = config(text);

@@ -52,6 +52,13 @@ pub struct File {
     pub pid: u32,
 }
 
+impl File {
+    /// Whether its calls are not to wait.
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags & libc::O_NONBLOCK != 0
+    }
+}
+
 /// The number of an `ioctl(2)`, taken apart as `include/uapi/asm-generic/ioctl.h` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IoctlCmd(pub u32);
@@ -83,6 +90,22 @@ pub struct IoctlLayout {
     pub input: usize,
     /// Bytes that the client gets back at the most.
     pub output: usize,
+}
+
+/// A call that waited, as [`CharDevice::interrupted`] is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitingCall {
+    /// A read.
+    Read,
+    /// A write.
+    Write,
+    /// An ioctl, and what its last trial left in [`IoctlArg::state`].
+    Ioctl {
+        /// Its number.
+        cmd: IoctlCmd,
+        /// The state.
+        state: u64,
+    },
 }
 
 /// The argument of an ioctl, copied from and to the client by the session.
@@ -166,6 +189,14 @@ pub trait CharDevice: Send + Sync {
     fn ioctl_waits(&self, cmd: IoctlCmd) -> bool {
         let _ = cmd;
         false
+    }
+
+    /// A signal ended a call that waited, and it will not be tried again: what the device keeps for it can go. A
+    /// kernel driver does this where its `wait_event_interruptible` returns `-ERESTARTSYS`.
+    ///
+    /// The client gets its `EINTR` afterwards.
+    fn interrupted(&self, file: &File, call: WaitingCall) {
+        let _ = (file, call);
     }
 
     /// Woken when data arrived: blocked reads are tried again, pollers are told.

@@ -41,7 +41,7 @@ mod table;
 mod tree;
 mod wire;
 
-pub use device::{CharDevice, File, IoctlArg, IoctlCmd, IoctlLayout, PollEvents};
+pub use device::{CharDevice, File, IoctlArg, IoctlCmd, IoctlLayout, PollEvents, WaitingCall};
 pub use options::{NodeKind, Options};
 pub use registration::Registration;
 pub use table::NodeStats;

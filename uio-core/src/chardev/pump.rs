@@ -51,7 +51,7 @@ use std::sync::{Arc, PoisonError};
 use nix::errno::Errno;
 
 use super::combiner::Combiner;
-use super::device::{CharDevice, File, PollEvents};
+use super::device::{CharDevice, File, PollEvents, WaitingCall};
 use super::table::{Admission, Direction, Job, NodeStats, Owed, Poller, Table, Work};
 use super::wire::abi::{POLL_SCHEDULE_NOTIFY, PollIn, PollOut, WriteOut};
 use super::wire::reply::Reply;
@@ -197,8 +197,8 @@ impl<A: Answer> Pump<A> {
     /// session reads requests in order and parks each before it reads the next.
     pub(crate) fn interrupt(&self, unique: u64) {
         let parked = self.table().interrupt(unique);
-        if let Some(owed) = parked {
-            self.fail(owed, Errno::EINTR);
+        if let Some(job) = parked {
+            self.give_up(job, Errno::EINTR);
         }
     }
 
@@ -252,7 +252,10 @@ impl<A: Answer> Pump<A> {
             let (owed, reply) = match outcome {
                 Err(Errno::EAGAIN) => match self.put_back(job) {
                     Ok(()) => return,
-                    Err((owed, errno)) => (owed, Reply::Error(errno)),
+                    Err((job, errno)) => {
+                        self.give_up(job, errno);
+                        continue;
+                    }
                 },
                 Err(errno) => (self.settle(job), Reply::Error(errno)),
                 Ok(n) => match direction {
@@ -316,7 +319,7 @@ impl<A: Answer> Pump<A> {
         self.table().claim(direction)
     }
 
-    fn put_back(&self, job: Job) -> Result<(), (Owed, Errno)> {
+    fn put_back(&self, job: Job) -> Result<(), (Job, Errno)> {
         self.table().put_back(job)
     }
 
@@ -327,6 +330,24 @@ impl<A: Answer> Pump<A> {
 
     fn disarm(&self, handle: u64) -> bool {
         self.table().disarm(handle)
+    }
+
+    /// Ends a job that waited. The device hears of a signal before the client does, whose next call may ask
+    /// for the same.
+    fn give_up(&self, job: Job, errno: Errno) {
+        if errno == Errno::EINTR {
+            let call = match &job.work {
+                Work::Read(_) => WaitingCall::Read,
+                Work::Write(_) => WaitingCall::Write,
+                Work::Ioctl(waiting) => {
+                    WaitingCall::Ioctl { cmd: waiting.cmd, state: waiting.state }
+                }
+            };
+            let told = guarded(|| Ok(self.device.interrupted(&job.file, call)));
+            // A panic of the driver was reported; the client is answered all the same.
+            let _ = told;
+        }
+        self.fail(job.owed, errno);
     }
 
     fn fail(&self, owed: Owed, errno: Errno) {

@@ -301,14 +301,14 @@ impl Table {
         self.queue(direction).len()
     }
 
-    /// The claimed job has to wait on. Gives back what is owed, and the error to answer it with, if a signal
-    /// or a hang-up came while it was claimed.
-    pub(crate) fn put_back(&mut self, job: Job) -> Result<(), (Owed, Errno)> {
+    /// The claimed job has to wait on. Gives it back, with the error to answer, if a signal or a hang-up came
+    /// while it was claimed.
+    pub(crate) fn put_back(&mut self, job: Job) -> Result<(), (Job, Errno)> {
         let hung_up = self.hung_up;
         let direction = job.work.direction();
         let queue = self.queue(direction);
         let Some(entry) = queue.front_mut() else {
-            return Err((job.owed, Errno::EIO));
+            return Err((job, Errno::EIO));
         };
         let error = match hung_up {
             None if entry.interrupted => Errno::EINTR,
@@ -322,12 +322,12 @@ impl Table {
             Some(errno) => errno,
         };
         queue.pop_front();
-        Err((job.owed, error))
+        Err((job, error))
     }
 
     /// A signal came for the client of `unique`. Gives out the request if it is parked; one that is claimed
     /// is marked, and one that is unknown has been answered already.
-    pub(crate) fn interrupt(&mut self, unique: u64) -> Option<Owed> {
+    pub(crate) fn interrupt(&mut self, unique: u64) -> Option<Job> {
         for queue in [&mut self.reads, &mut self.writes, &mut self.ioctls] {
             let Some(at) = queue.iter().position(|entry| entry.unique == unique) else {
                 continue;
@@ -335,7 +335,7 @@ impl Table {
             self.interrupted += 1;
             queue[at].interrupted = true;
             queue[at].job.as_ref()?;
-            return queue.remove(at)?.job.map(|job| job.owed);
+            return queue.remove(at)?.job;
         }
         None
     }

@@ -119,8 +119,12 @@ impl Device {
             .by_preference()
             .map(|kind| format!("{} of {kind}", self.vector_count(kind)))
             .collect();
-        Error::new(Errno::ENOSPC, ACT, self.name())
-            .with_cause(format!("the driver needs {min}, the device has {}", counts.join(", ")))
+        let error = Error::new(Errno::ENOSPC, ACT, self.name())
+            .with_cause(format!("the driver needs {min}, the device has {}", counts.join(", ")));
+        match types {
+            IrqTypes::ALL => error,
+            _ => error.with_hint("let it take any kind: --irq auto"),
+        }
     }
 
     /// Ends the vectors: what `IrqVectors` does when it is dropped.

@@ -1,6 +1,9 @@
 //! The kinds of interrupts that a function can have.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
 
 bitflags::bitflags! {
     /// Kinds of interrupts that a driver can do with. The kernel's `PCI_IRQ_*`.
@@ -24,6 +27,22 @@ impl IrqTypes {
         [IrqType::MsiX, IrqType::Msi, IrqType::Intx]
             .into_iter()
             .filter(move |kind| self.contains(kind.flag()))
+    }
+}
+
+impl FromStr for IrqTypes {
+    type Err = Error;
+
+    /// As a user writes it: `auto` is any kind, the others are one.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "auto" => Ok(Self::ALL),
+            "intx" => Ok(Self::INTX),
+            "msi" => Ok(Self::MSI),
+            "msix" => Ok(Self::MSIX),
+            _ => Err(Error::invalid("cannot use interrupt kind", text, "it is not known")
+                .with_hint("use auto, intx, msi or msix")),
+        }
     }
 }
 
@@ -57,5 +76,18 @@ impl fmt::Display for IrqType {
             Self::Msi => "MSI",
             Self::MsiX => "MSI-X",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_read_as_a_user_writes_it() {
+        assert_eq!("auto".parse(), Ok(IrqTypes::ALL));
+        assert_eq!("msix".parse(), Ok(IrqTypes::MSIX));
+        let error = "MSI".parse::<IrqTypes>().unwrap_err().to_string();
+        assert!(error.contains("MSI") && error.contains("intx"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use uio_core::Errno;
-use uio_core::chardev::{CharDevice, File, IoctlArg, IoctlCmd, PollEvents};
+use uio_core::chardev::{CharDevice, File, IoctlArg, IoctlCmd, PollEvents, WaitingCall};
 use uio_core::sync::WaitQueue;
 
 /// `_IOWR('U', 1, [u8; 8])`: gives the bytes back, each one higher.
@@ -31,6 +31,8 @@ pub(crate) struct Loopback {
     pub(crate) hold_release: AtomicBool,
     pub(crate) opened: AtomicUsize,
     pub(crate) released: AtomicUsize,
+    /// The calls that a signal ended while they waited.
+    pub(crate) given_up: Mutex<Vec<WaitingCall>>,
 }
 
 impl Loopback {
@@ -46,6 +48,7 @@ impl Loopback {
             hold_release: AtomicBool::new(false),
             opened: AtomicUsize::new(0),
             released: AtomicUsize::new(0),
+            given_up: Mutex::default(),
         });
         if threaded {
             let device = Arc::clone(&device);
@@ -163,6 +166,10 @@ impl CharDevice for Loopback {
             }
             _ => Err(Errno::ENOTTY),
         }
+    }
+
+    fn interrupted(&self, _file: &File, call: WaitingCall) {
+        self.given_up.lock().unwrap().push(call);
     }
 
     fn ioctl_waits(&self, cmd: IoctlCmd) -> bool {

@@ -294,6 +294,7 @@ fn answer_commands(node: Registration, device: &Arc<Loopback>) {
                     device.held()
                 );
             }
+            "given_up" => println!("@ {:?}", device.given_up.lock().unwrap()),
             "hang_up" => {
                 node.as_ref().unwrap().hang_up(Errno::ENODEV);
                 println!("@ done");

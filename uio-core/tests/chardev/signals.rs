@@ -61,6 +61,7 @@ fn a_signal_gives_eintr_to_a_blocked_read_and_write() {
 
         let stats = server.stats();
         assert_eq!((stats.waiting_readers, stats.waiting_writers, stats.interrupted), (0, 0, 2));
+        assert_eq!(server.ask("given_up"), "[Read, Write]", "the device hears of it");
         // Nothing was lost, and nothing came twice.
         assert_eq!(read_some(&file, 2000).unwrap().len(), 1000);
     }
@@ -76,6 +77,8 @@ fn a_signal_gives_eintr_to_a_waiting_ioctl() {
     let result = interrupted(Signal::SIGALRM, &mut server, move || Ok(drain(&client).map(drop)?));
     assert_eq!(result.unwrap_err().raw_os_error(), Some(Errno::EINTR as i32));
     assert_eq!(server.stats().waiting_ioctls, 0);
+    let told = server.ask("given_up");
+    assert!(told.starts_with("[Ioctl") && told.contains("state: "), "{told}");
     // What would have been waited for comes, and nobody is there any more.
     assert_eq!(read_some(&file, 10).unwrap(), b"12345");
 }

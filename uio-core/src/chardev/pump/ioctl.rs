@@ -50,8 +50,8 @@ impl<A: Answer> Pump<A> {
         let call = Ioctl { cmd: waiting.cmd, value: waiting.value, input: &waiting.input };
         let result = self.ioctl_device(&job.file, call, &mut waiting.state, &mut buf[..size]);
         if result == Err(Errno::EAGAIN) {
-            if let Err((owed, errno)) = self.put_back(job) {
-                self.fail(owed, errno);
+            if let Err((job, errno)) = self.put_back(job) {
+                self.give_up(job, errno);
             }
             return;
         }

@@ -81,7 +81,7 @@ fn an_ioctl_that_is_put_back_goes_behind_the_others() {
         assert_eq!(job.owed.unique(), unique);
         table.put_back(job).unwrap();
     }
-    assert_eq!(table.interrupt(2), Some(Owed::new(2)));
+    assert_eq!(table.interrupt(2).map(|job| job.owed), Some(Owed::new(2)));
     assert_eq!(table.waiting(Direction::Ioctl), 1);
 }
 
@@ -195,8 +195,8 @@ impl Audited {
             }
             Step::PutBack(direction) => {
                 let Some(job) = self.claimed[direction as usize].take() else { return };
-                if let Err((owed, _)) = self.table.put_back(job) {
-                    self.answer(&owed);
+                if let Err((job, _)) = self.table.put_back(job) {
+                    self.answer(&job.owed);
                 }
             }
             Step::Settle(direction) => {
@@ -205,9 +205,9 @@ impl Audited {
                 self.answer(&job.owed);
             }
             Step::Interrupt(unique) => {
-                if let Some(owed) = self.table.interrupt(unique) {
-                    assert_eq!(owed.unique(), unique);
-                    self.answer(&owed);
+                if let Some(job) = self.table.interrupt(unique) {
+                    assert_eq!(job.owed.unique(), unique);
+                    self.answer(&job.owed);
                 }
             }
             Step::HangUp => {

@@ -1,7 +1,8 @@
 //! What a model on a simulated PCI bus is made of: its configuration space and its vectors.
 
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -77,7 +78,10 @@ impl fmt::Debug for SimConfig {
 
 /// A message-signalled interrupt of a model: an edge, which nothing masks.
 #[derive(Default)]
-pub struct SimVector(Mutex<Option<OwnedFd>>);
+pub struct SimVector {
+    listener: Mutex<Option<OwnedFd>>,
+    gone: Arc<AtomicBool>,
+}
 
 impl SimVector {
     /// A vector that nobody listens to yet.
@@ -98,10 +102,16 @@ impl SimVector {
         self.listener().is_some()
     }
 
+    /// Pulls the device out: the line of the vector reports it, if a driver has enabled it.
+    pub fn unplug(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.fire();
+    }
+
     pub(super) fn enable(&self) -> Result<Box<dyn LineSource>> {
         let source = EventFdSource::new()?;
         *self.listener() = Some(source.trigger()?);
-        Ok(Box::new(source))
+        Ok(Box::new(VectorSource { source, gone: Arc::clone(&self.gone) }))
     }
 
     pub(super) fn disable(&self) {
@@ -109,12 +119,45 @@ impl SimVector {
     }
 
     fn listener(&self) -> MutexGuard<'_, Option<OwnedFd>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for SimVector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimVector").field("enabled", &self.is_enabled()).finish()
+    }
+}
+
+/// The driver's side of a vector.
+struct VectorSource {
+    source: EventFdSource,
+    /// Set by `unplug` before it signals.
+    gone: Arc<AtomicBool>,
+}
+
+impl LineSource for VectorSource {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.source.fd()
+    }
+
+    fn take(&self) -> Result<u32, Errno> {
+        if self.gone.load(Ordering::Acquire) { Err(Errno::ENODEV) } else { self.source.take() }
+    }
+
+    fn unmask(&self) -> Result<(), Errno> {
+        self.source.unmask()
+    }
+
+    fn mask(&self) -> Result<(), Errno> {
+        self.source.mask()
+    }
+
+    fn masks_itself(&self) -> bool {
+        self.source.masks_itself()
+    }
+
+    fn forget_past(&self) {
+        self.source.forget_past();
     }
 }

@@ -86,6 +86,17 @@ fn messages_are_preferred_and_each_vector_is_a_line() {
 }
 
 #[test]
+fn a_device_that_is_pulled_out_says_so_by_its_vector() {
+    let (_dispatcher, device, function) = open_function();
+    let vectors = device.alloc_irq_vectors(1, 1, IrqTypes::MSI).unwrap();
+    let line = vectors.line(0).unwrap();
+    let irq = Registration::request(&line, Flags::empty(), "toy", Arc::new(Ignore)).unwrap();
+    function.vectors[0].unplug();
+    wait_until("the device to be gone", || device.is_gone());
+    drop(irq);
+}
+
+#[test]
 fn the_line_of_a_device_counts_as_intx() {
     let (_dispatcher, device, _) = open_function();
     let vectors = device.alloc_irq_vectors(1, 1, IrqTypes::INTX).unwrap();
