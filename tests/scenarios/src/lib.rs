@@ -5,6 +5,7 @@
 //! - [`daemon`]: starting and ending `uiod`; [`refusal`]: when it does not start;
 //! - [`control`]: what it says about itself;
 //! - [`client`]: other programs that use the node; [`fd`]: descriptors of our own; [`task`]: calls that may block;
+//! - [`doctor`]: what `uioctl doctor` finds, and those who do what it says;
 //! - [`edu_client`]: Python programs that know the ioctls of `edu`;
 //! - [`stream`]: bytes that tell where they come from;
 //! - [`process`]: what the kernel knows of a process;
@@ -21,6 +22,7 @@
 pub mod client;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod edu;
 pub mod edu_client;
 pub mod fd;
