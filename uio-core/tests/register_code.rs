@@ -33,7 +33,7 @@ register! {
     pub Control(u32) @ 0x30, rw {}
 }
 
-/// A pointer in a struct.
+/// A pointer in a struct, to 0x100 bytes.
 #[derive(Debug)]
 pub struct ByHand(NonNull<u8>);
 
@@ -52,25 +52,19 @@ macro_rules! twins {
                 io.$write(OFFSET, value);
             }
 
-            /// # Safety
-            ///
-            /// The pointer is valid there.
             #[unsafe(no_mangle)]
             #[inline(never)]
-            pub unsafe extern "C" fn $by_hand_read(io: &ByHand) -> $int {
-                // SAFETY: by the caller's promise.
+            pub extern "C" fn $by_hand_read(io: &ByHand) -> $int {
+                // SAFETY: by the struct's invariant.
                 let at = unsafe { io.0.as_ptr().add(TWIN) }.cast::<$int>();
                 // SAFETY: as above.
                 unsafe { at.read_volatile() }
             }
 
-            /// # Safety
-            ///
-            /// The pointer is valid there.
             #[unsafe(no_mangle)]
             #[inline(never)]
-            pub unsafe extern "C" fn $by_hand_write(io: &ByHand, value: $int) {
-                // SAFETY: by the caller's promise.
+            pub extern "C" fn $by_hand_write(io: &ByHand, value: $int) {
+                // SAFETY: by the struct's invariant.
                 let at = unsafe { io.0.as_ptr().add(TWIN) }.cast::<$int>();
                 // SAFETY: as above.
                 unsafe { at.write_volatile(value) };
@@ -112,21 +106,18 @@ pub extern "C" fn io_write_register(io: &IoMem<0x100>, value: u32) {
 /// Goes through the functions, so that they are in the program.
 fn call_all() {
     let io = IoMem::<0x100>::fake().unwrap();
-    let by_hand = ByHand(NonNull::from(&mut [0_u64; 32]).cast());
+    let mut memory = [0_u64; 32];
+    let by_hand = ByHand(NonNull::from(&mut memory).cast());
     io_write_register(&io, 0x0403_0201);
     assert_eq!((io_read_register(&io), io.read32(REGISTER)), (0x0403_0201, 0x0403_0201));
     io_write8(&io, io_read8(&io));
     io_write16(&io, io_read16(&io));
     io_write32(&io, io_read32(&io));
     io_write64(&io, io_read64(&io));
-    // SAFETY: the offset is inside the array, here and below.
-    unsafe { by_hand_write8(&by_hand, by_hand_read8(&by_hand)) };
-    // SAFETY: as above.
-    unsafe { by_hand_write16(&by_hand, by_hand_read16(&by_hand)) };
-    // SAFETY: as above.
-    unsafe { by_hand_write32(&by_hand, by_hand_read32(&by_hand)) };
-    // SAFETY: as above.
-    unsafe { by_hand_write64(&by_hand, by_hand_read64(&by_hand)) };
+    by_hand_write8(&by_hand, by_hand_read8(&by_hand));
+    by_hand_write16(&by_hand, by_hand_read16(&by_hand));
+    by_hand_write32(&by_hand, by_hand_read32(&by_hand));
+    by_hand_write64(&by_hand, by_hand_read64(&by_hand));
 }
 
 /// The instructions of each function.

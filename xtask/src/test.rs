@@ -2,10 +2,11 @@
 //!
 //! The host part ([`host`]) needs no virtual machine: format, lints, the workspace's tests, the loom models. The
 //! bench part ([`guests`]) builds the test programs of the scenario packages once and runs each of them on
-//! each kernel. A stage that fails does not keep the others from running.
+//! each kernel, on the machine that its name asks for ([`plan`]). A stage that fails does not keep the others from running.
 
 mod guests;
 mod host;
+mod plan;
 
 use std::time::Instant;
 
@@ -36,7 +37,10 @@ fn bench(stages: &mut Stages) {
         return;
     };
     for kernel in KERNELS {
-        stages.run(&format!("kernel {}", kernel.name), || guests::run(kernel, &binaries, &tests));
+        for (machine, programs) in &tests.of_machines {
+            let name = format!("kernel {}, machine {}", kernel.name, machine.name);
+            stages.run(&name, || guests::run(kernel, *machine, &binaries, programs));
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::poll::PollFlags;
@@ -144,12 +145,12 @@ impl Function {
         Some(target.file_name()?.to_string_lossy().into_owned())
     }
 
-    fn set_override(self, driver: &str) -> std::io::Result<()> {
+    fn set_override(self, driver: &str) -> io::Result<()> {
         fs::write(self.dir().join("driver_override"), format!("{driver}\n"))
     }
 
     /// Has the kernel look for a driver. It does nothing while the kernel still sets the function up.
-    fn probe(self) -> std::io::Result<()> {
+    fn probe(self) -> io::Result<()> {
         fs::write(Path::new(BUS).join("drivers_probe"), self.to_string())
     }
 
@@ -193,6 +194,11 @@ pub fn bind(function: Function, driver: &str) -> Bound {
         function.driver().as_deref() == Some(driver)
     });
     bound
+}
+
+/// Leaves the function as it is, for a story that has it bound by others.
+pub fn as_it_is(function: Function) -> Bound {
+    Bound { function, had_driver: function.driver().is_some() }
 }
 
 impl Drop for Bound {

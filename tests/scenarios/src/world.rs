@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `UIOD_TEST_DEVICE` | `uio:uio_dummy` | `sim:uio_dummy` |
 //! | `UIOD_TEST_NODE_KIND` | `cuse`, and for some `fuse` | `fuse` |
+//! | `UIOD_TEST_MACHINE` | the machine's name | |
 //! | `UIOD`, `UIOCTL` | the programs | built from this tree |
 
 use std::env;
@@ -41,6 +42,16 @@ pub fn is_bench() -> bool {
 /// Outside of the bench.
 pub fn require_bench() {
     assert!(is_bench(), "this story needs the bench: run `cargo xtask test`");
+}
+
+/// Fails a story that is run on another machine of the bench than its own, or elsewhere.
+///
+/// # Panics
+///
+/// On another machine.
+pub fn require_machine(name: &str) {
+    let here = env::var("UIOD_TEST_MACHINE").unwrap_or_default();
+    assert_eq!(here, name, "this story needs a machine of the bench: run `cargo xtask test`");
 }
 
 /// The device that the stories run on.

@@ -24,11 +24,23 @@ const MODULES: [&str; 17] = [
 ];
 
 /// The workspace's own crates that each crate may be built with.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("uio-core", &[]),
     ("edu-model", &["uio-core"]),
     ("uio-dummy-model", &["uio-core"]),
-    ("uiod", &["uio-core", "edu", "edu-model", "uio-dummy", "uio-dummy-model"]),
+    ("ns16550-model", &["uio-core"]),
+    (
+        "uiod",
+        &[
+            "uio-core",
+            "edu",
+            "edu-model",
+            "ns16550",
+            "ns16550-model",
+            "uio-dummy",
+            "uio-dummy-model",
+        ],
+    ),
     ("uioctl", &["uio-core"]),
     ("scenarios", &["uio-core"]),
     ("tidy", &[]),

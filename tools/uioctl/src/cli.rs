@@ -34,6 +34,10 @@ pub(crate) struct Cli {
     /// Where sysfs is mounted
     #[arg(long, global = true, hide = true, default_value = "/sys", value_name = "DIR")]
     pub(crate) sysfs: PathBuf,
+
+    /// Where everything else is: /dev, /boot, /lib/modules, /usr
+    #[arg(long, global = true, hide = true, default_value = "/", value_name = "DIR")]
+    pub(crate) root: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,6 +59,8 @@ pub(crate) enum Command {
     Softirqs(SoftirqArgs),
     /// UIO and PCI devices with their maps, drivers and interrupts; opens none of them
     Ls,
+    /// What stands in the way of a device, or of any: each thing with what mends it
+    Doctor(DoctorArgs),
     /// Read a register, or words of a region, of a device
     Peek(PeekArgs),
     /// Write one word to a device, and read nothing
@@ -140,6 +146,19 @@ pub(crate) struct SoftirqArgs {
 
     #[command(flatten)]
     pub(crate) input: InputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit code 0 says that the device is ready: no fault was found. Warnings and notes do not count.
+Examples:
+  uioctl doctor                  the machine: IOMMU, modules, rights, limits
+  uioctl doctor 0000:00:03.0     a PCI device, and the machine as far as it concerns it
+  uioctl doctor uio:uio0         a UIO device
+  uioctl doctor sim:uio_dummy    a simulated device")]
+pub(crate) struct DoctorArgs {
+    /// pci:BDF or BDF, uio:uio0 or uio:NAME, sim:MODEL; the whole machine without
+    pub(crate) device: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,10 @@
 //! `uioctl`: looks at the address space, the interrupts and the userspace-driven devices of this machine.
 //!
 //! It reads what the kernel publishes as text, and asks running daemons; looking opens no device, so it changes
-//! nothing. [`cli`] says what can be asked, `cmd/` answers it with the parsers of `proc/` and the discovery of
-//! `uio_core::sys::sysfs`, and [`out`] prints the answer. `bind` and `unbind` change who has a device; [`kernel`] keeps
-//! them from waiting for ever. `peek`, `poke` and `dump` go through the daemon that runs a device, and open it where
-//! none does.
+//! nothing. `peek`, `poke` and `dump` go through the daemon that runs the device, and open it where none does. What
+//! changes who drives a device is `bind` and `unbind` alone; [`kernel`] keeps them from waiting for ever. [`cli`] says
+//! what can be asked, `cmd/` answers it with the parsers of `proc/` and the discovery of `uio_core::sys::sysfs`,
+//! [`doctor`] knows what stands in the way of a device, and [`out`] prints the answer.
 //!
 //! Exit codes: 0 done, 1 failed, 2 misused. An error is one line on standard error; a reader that closes the
 //! pipe has had what it wanted, which is no error.
@@ -13,9 +13,13 @@
 mod cli;
 mod cmd;
 mod control;
+mod doctor;
 mod failure;
 mod kernel;
 mod out;
+mod pci_caps;
+mod pci_config;
+mod pci_ids;
 mod proc;
 mod registers;
 mod size;
@@ -62,6 +66,7 @@ fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
         Command::Irq(args) => cmd::irq::run(args, cli, out),
         Command::Softirqs(args) => cmd::softirqs::run(args, cli, out),
         Command::Ls => cmd::ls::run(cli, out),
+        Command::Doctor(args) => cmd::doctor::run(args, cli, out),
         Command::Peek(args) => cmd::registers::peek(args, cli, out),
         Command::Poke(args) => cmd::registers::poke(args, cli, out),
         Command::Dump(args) => cmd::registers::dump(args, cli, out),

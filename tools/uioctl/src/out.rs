@@ -50,6 +50,15 @@ impl Out {
         Ok(())
     }
 
+    /// A table whose last column may be long: a terminal gets what fits.
+    pub(crate) fn table_cut(&mut self, table: &Table) -> io::Result<()> {
+        let columns = self.screen().map(|(columns, _)| columns);
+        for line in table.render(self.color, columns) {
+            writeln!(self, "{line}")?;
+        }
+        Ok(())
+    }
+
     /// One JSON value on one line, or on many where a human looks.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         if self.terminal {

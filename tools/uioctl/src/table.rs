@@ -98,6 +98,11 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// Whether it is a header alone.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.len() == 1
+    }
+
     /// How wide each column is.
     fn widths(&self) -> Vec<usize> {
         let mut widths = vec![0; self.aligns.len()];

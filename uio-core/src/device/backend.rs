@@ -84,6 +84,12 @@ pub(crate) trait Backend: Send + Sync {
         let _ = kind;
     }
 
+    /// Whether the device may master the bus: whether something keeps its DMA within bounds, or the user accepts
+    /// that nothing does.
+    fn check_master(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// What maps memory for the device; asked for once.
     fn iommu(&self) -> Result<Box<dyn Iommu>> {
         Err(Error::new(Errno::EOPNOTSUPP, "cannot do DMA on", self.name())

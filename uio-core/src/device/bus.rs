@@ -33,9 +33,11 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// As [`config`](Self::config); `ENODEV` if the device is gone.
+    /// As [`config`](Self::config); `ENODEV` if the device is gone; `EPERM` if no IOMMU keeps its DMA within bounds,
+    /// and the user has not [accepted that](super::OpenOptions::accept_dma_risk).
     #[doc(alias = "pci_set_master")]
     pub fn set_master(&self) -> Result<()> {
+        self.backend.check_master()?;
         self.command(Command::MASTER, Command::empty(), "cannot let master the bus")
     }
 

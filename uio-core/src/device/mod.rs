@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | [`sim`] | a model in this process | an eventfd |
 //! | `uio` | `mmap` of `/dev/uioN` | `read` and `write` of `/dev/uioN` |
+//! | `uio_pci` | `mmap`, `pread` and `pwrite` of `resourceN` | `/dev/uioN`, re-armed by `config` |
 //! | `vfio` | `mmap` of the function, else `pread` and `pwrite` | an eventfd for each vector |
 //!
 //! # When a device goes away
@@ -29,6 +30,8 @@ mod open_pci;
 pub mod sim;
 mod spec;
 mod uio;
+#[cfg(not(loom))]
+mod uio_pci;
 mod vectors;
 #[cfg(not(loom))]
 mod vfio;
@@ -63,6 +66,23 @@ pub struct RegionInfo {
     pub offset: u64,
 }
 
+/// What the user has agreed to, beyond what every device needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// A device may master the bus also where no IOMMU keeps it from the machine's memory (`uio_pci_generic`).
+    pub accept_dma_risk: bool,
+}
+
+impl OpenOptions {
+    /// With [`accept_dma_risk`](Self::accept_dma_risk) as given.
+    #[must_use]
+    pub fn accept_dma_risk(mut self, accept: bool) -> Self {
+        self.accept_dma_risk = accept;
+        self
+    }
+}
+
 type GoneHook = Arc<dyn Fn(Errno) + Send + Sync>;
 
 /// An open device.
@@ -94,6 +114,21 @@ impl Device {
         dispatcher: &Dispatcher,
         models: &sim::Models,
     ) -> Result<Arc<Self>> {
+        Self::open_with(spec, &OpenOptions::default(), dispatcher, models)
+    }
+
+    /// As [`open`](Self::open), with what the user has agreed to.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open`.
+    #[cfg_attr(loom, expect(unused_variables, reason = "models of the crate open no devices"))]
+    pub fn open_with(
+        spec: &DeviceSpec,
+        options: &OpenOptions,
+        dispatcher: &Dispatcher,
+        models: &sim::Models,
+    ) -> Result<Arc<Self>> {
         match spec {
             DeviceSpec::Sim(model) => {
                 let backend = sim::SimBackend::new(models.make(model)?);
@@ -106,7 +141,7 @@ impl Device {
             }
             #[cfg(not(loom))]
             DeviceSpec::Pci(address) => {
-                let (name, label, backend) = open_pci::open(*address)?;
+                let (name, label, backend) = open_pci::open(*address, options)?;
                 Self::build(name, label, backend, dispatcher)
             }
             #[cfg(loom)]

@@ -2,14 +2,18 @@
 
 use nix::errno::Errno;
 
-use super::Backend;
+use super::uio_pci::UioPciBackend;
 use super::vfio::VfioBackend;
+use super::{Backend, OpenOptions};
 use crate::error::{Error, Result};
 use crate::pci::Address;
 use crate::sys::sysfs::{PciInfo, Sysfs};
 
 /// Opens the function: its name, its label, and what it is behind.
-pub(super) fn open(address: Address) -> Result<(String, String, Box<dyn Backend>)> {
+pub(super) fn open(
+    address: Address,
+    options: &OpenOptions,
+) -> Result<(String, String, Box<dyn Backend>)> {
     let sysfs = Sysfs::new();
     let info = sysfs.pci_device(&address.to_string())?;
     let label = format!("{:04x}:{:04x}", info.vendor, info.device);
@@ -17,6 +21,10 @@ pub(super) fn open(address: Address) -> Result<(String, String, Box<dyn Backend>
         // `vfio-pci`, or one for certain devices, such as `mlx5_vfio_pci`.
         Some(driver) if driver.contains("vfio") => {
             let backend = VfioBackend::open(&info, &sysfs)?;
+            Ok((backend.title(), label, Box::new(backend)))
+        }
+        Some("uio_pci_generic") => {
+            let backend = UioPciBackend::open(&info, &sysfs, options)?;
             Ok((backend.title(), label, Box::new(backend)))
         }
         _ => Err(refuse(&info)),

@@ -186,7 +186,7 @@ impl Core {
         for event in self.events.iter().filter(|event| event.token() != WAKER) {
             shared.lines.read(|lines| {
                 if let Some((_, line)) = lines.iter().find(|(token, _)| *token == event.token()) {
-                    line.service(shared);
+                    line.service(shared, event.is_error());
                 }
             });
         }

@@ -93,9 +93,13 @@ impl Line {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The descriptor is readable: take what came in and walk the chain. Runs on the dispatcher only.
-    pub(super) fn service(&self, dispatcher: &Shared) {
+    /// The descriptor is readable, or has an error: take what came in and walk the chain. Runs on the dispatcher
+    /// only.
+    pub(super) fn service(&self, dispatcher: &Shared, error: bool) {
         let _delivering = dispatcher.hold.deliver();
+        if error && self.source.error_is_loss() {
+            return self.die(Errno::ENODEV);
+        }
         let events = match self.source.take() {
             Ok(0) => return,
             Ok(events) => events,

@@ -40,6 +40,12 @@ pub trait LineSource: Send + Sync {
     /// nothing to forget. At most one system call.
     fn forget_past(&self) {}
 
+    /// Whether an error on the descriptor (`EPOLLERR`) means that the device is gone. Then an interrupt need not be
+    /// read to be told from that.
+    fn error_is_loss(&self) -> bool {
+        false
+    }
+
     /// Whether a handler has to sleep to reach the device, which is behind a slow bus: then
     /// [`request_any_context_irq`](super::request_any_context_irq) runs it in a thread. The kernel's
     /// `irq_set_nested_thread`.

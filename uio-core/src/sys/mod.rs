@@ -8,6 +8,8 @@ pub mod hints;
 pub(crate) mod memlock;
 pub(crate) mod mmap;
 pub(crate) mod pages;
+#[cfg(not(loom))]
+pub(crate) mod pci_files;
 pub(crate) mod sched;
 pub(crate) mod schedstat;
 pub(crate) mod scm;

@@ -11,31 +11,15 @@ use crate::failure::{Result, failed};
 use crate::kernels::Kernel;
 use crate::paths::RunDir;
 use crate::process::{capture, cargo, command, print, run_quietly};
-use crate::vm::{self, Guest};
+use crate::vm::{self, Guest, Machine};
+
+use super::plan::{self, Run, without_hash};
 
 /// Packages whose tests run in the bench as well as on the host.
 const PACKAGES: [&str; 2] = ["scenarios", "uio-dummy-model"];
 
 /// Leaves out of them what only the host can show, and adds what only the bench can.
 const FEATURES: [&str; 3] = ["--no-default-features", "--features", "scenarios/bench"];
-
-/// Programs that run a second time, with FUSE nodes in the place of CUSE ones.
-const ON_FUSE_TOO: [&str; 14] = [
-    "bench_unbind",
-    "blocking",
-    "bulk",
-    "control",
-    "crowd",
-    "daemon_life",
-    "echo_cat",
-    "large",
-    "many",
-    "nonblocking",
-    "one_descriptor",
-    "readiness",
-    "rights",
-    "signals",
-];
 
 /// How long all test programs together may take on one kernel.
 const TIMEOUT: Duration = Duration::from_secs(5400);
@@ -50,7 +34,8 @@ const ENVIRONMENT: &str = "export UIOD_TEST_BENCH=1 UIOD_TEST_DEVICE=uio:uio_dum
 /// The test programs, without what only a debugger reads: a guest has them in its memory.
 pub(super) struct Programs {
     _dir: RunDir,
-    paths: Vec<PathBuf>,
+    /// The machines that have programs, each with its programs.
+    pub(super) of_machines: Vec<(Machine, Vec<PathBuf>)>,
 }
 
 /// Builds the test programs.
@@ -62,7 +47,7 @@ pub(super) fn build() -> Result<Programs> {
         run_quietly(command("strip").arg("--strip-debug").arg("-o").arg(&stripped).arg(program))?;
         paths.push(stripped);
     }
-    Ok(Programs { _dir: dir, paths })
+    Ok(Programs { _dir: dir, of_machines: plan::by_machine(&paths)? })
 }
 
 fn compile() -> Result<Vec<PathBuf>> {
@@ -88,38 +73,23 @@ pub(super) fn test_program(message: &str) -> Option<PathBuf> {
     is_test.then(|| PathBuf::from(program))
 }
 
-/// A test program on a kind of node.
-struct Run<'a> {
-    program: &'a str,
-    kind: &'static str,
-}
-
-/// What runs in a guest, in this order.
-fn runs(programs: &[PathBuf]) -> Vec<Run<'_>> {
-    let names = programs.iter().filter_map(|path| path.file_name()?.to_str());
-    let cuse = names.clone().map(|program| Run { program, kind: "cuse" });
-    let fuse = names.filter(|name| ON_FUSE_TOO.contains(&without_hash(name)));
-    cuse.chain(fuse.map(|program| Run { program, kind: "fuse" })).collect()
-}
-
-/// Cargo adds a hash to the name of a test program.
-fn without_hash(program: &str) -> &str {
-    program.rsplit_once('-').map_or(program, |(name, _)| name)
-}
-
-/// Runs every program in one guest; fails if one fails, or if one has not reported.
-pub(super) fn run(kernel: Kernel, binaries: &[PathBuf], programs: &Programs) -> Result<()> {
-    let runs = runs(&programs.paths);
-    let add = programs.paths.clone();
-    let machine = vm::MACHINES[0];
-    let guest = Guest { kernel, machine, add, timeout: TIMEOUT, command: script(&runs) };
+/// Runs the programs of a machine in one guest; fails if one fails, or if one has not reported.
+pub(super) fn run(
+    kernel: Kernel,
+    machine: Machine,
+    binaries: &[PathBuf],
+    programs: &[PathBuf],
+) -> Result<()> {
+    let runs = plan::runs(programs);
+    let command = script(machine, &runs);
+    let guest = Guest { kernel, machine, add: programs.to_vec(), timeout: TIMEOUT, command };
     let watch = Watch::default();
     let results = Arc::clone(&watch.results);
     let status = vm::boot(&guest, binaries, Box::new(watch))?;
     let results = results.lock().map(|results| results.clone()).unwrap_or_default();
     let mut failures = 0;
     for line in &results {
-        print(&format!("test: kernel {}: {line}\n", kernel.name));
+        print(&format!("test: kernel {}, machine {}: {line}\n", kernel.name, machine.name));
         failures += usize::from(!line.starts_with("passed"));
     }
     if status != 0 || results.len() != runs.len() {
@@ -133,10 +103,10 @@ pub(super) fn run(kernel: Kernel, binaries: &[PathBuf], programs: &Programs) -> 
 }
 
 /// The shell script that runs the programs one after the other and reports each.
-fn script(runs: &[Run<'_>]) -> String {
+fn script(machine: Machine, runs: &[Run<'_>]) -> String {
     let words: Vec<_> = runs.iter().map(|run| format!("{}:{}", run.kind, run.program)).collect();
     format!(
-        "{ENVIRONMENT}
+        "{ENVIRONMENT} UIOD_TEST_MACHINE={machine}
         for run in {words}; do
             name=${{run#*:}}
             export UIOD_TEST_NODE_KIND=${{run%%:*}}
@@ -147,6 +117,7 @@ fn script(runs: &[Run<'_>]) -> String {
             echo
             echo \"{MARK} $name $UIOD_TEST_NODE_KIND $status $(($(date +%s) - start))\"
         done",
+        machine = machine.name,
         words = words.join(" ")
     )
 }
@@ -203,8 +174,8 @@ fn verdict(line: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{runs, test_program, verdict};
-    use std::path::{Path, PathBuf};
+    use super::{test_program, verdict};
+    use std::path::Path;
 
     #[test]
     fn only_test_programs_are_taken_from_cargo() {
@@ -216,14 +187,6 @@ mod tests {
         let library = test.replace("\"/t/a-1\"", "null");
         assert_eq!(test_program(&library), None);
         assert_eq!(test_program("not json"), None);
-    }
-
-    #[test]
-    fn some_programs_run_a_second_time_on_fuse() {
-        let programs = ["/t/conformance-1", "/t/many-2"].map(PathBuf::from);
-        let runs = runs(&programs);
-        let words: Vec<_> = runs.iter().map(|run| (run.kind, run.program)).collect();
-        assert_eq!(words, [("cuse", "conformance-1"), ("cuse", "many-2"), ("fuse", "many-2")]);
     }
 
     #[test]

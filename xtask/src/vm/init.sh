@@ -17,6 +17,7 @@ broken() {
 mkdir -p /proc /sys /dev /run /tmp /mnt /var
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
+mount -t securityfs security /sys/kernel/security
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts

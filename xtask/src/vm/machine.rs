@@ -62,7 +62,7 @@ pub(crate) const MACHINES: [Machine; 6] = [
 
 /// A fault of the kernel ends the guest at once; a watchdog on a busy host would cry wolf.
 const KERNEL_LINE: &str =
-    "console=ttyS0 panic=-1 oops=panic nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
+    "console=ttyS0 panic=-1 oops=panic nowatchdog rcupdate.rcu_cpu_stall_suppress=1 no_timer_check";
 
 /// Hot-plug by the root ports themselves, as on a machine of metal, and not by ACPI.
 const PLATFORM: [&str; 10] = [
@@ -73,7 +73,7 @@ const PLATFORM: [&str; 10] = [
     "-smp",
     "2",
     "-m",
-    "1G",
+    "2G",
     "-global",
     "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
 ];

@@ -4,6 +4,7 @@ pub(crate) mod attribute;
 pub(crate) mod bind;
 mod binding;
 mod daemons;
+pub(crate) mod doctor;
 pub(crate) mod irq;
 pub(crate) mod ls;
 pub(crate) mod registers;

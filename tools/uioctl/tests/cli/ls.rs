@@ -49,17 +49,27 @@ fn sysfs() -> tempfile::TempDir {
         ("revision", "0x10"),
         ("irq", "11"),
         ("resource", "0x00000000fea00000 0x00000000feafffff 0x0000000000040200"),
-        ("config", "must not be read"),
         ("resource0", "must not be read"),
     ] {
         write(&pci.join(name), &format!("{text}\n"));
     }
+    // A pin, and capabilities: MSI with four vectors.
+    let mut config = [0; 256];
+    for (at, byte) in [(6, 0x10), (0x34, 0x40), (0x3D, 1), (0x40, 5), (0x42, 4)] {
+        config[at] = byte;
+    }
+    fs::write(pci.join("config"), config).unwrap();
     symlink("../../../kernel/iommu_groups/3", pci.join("iommu_group")).unwrap();
+    write(
+        &root.path().join("usr/share/hwdata/pci.ids"),
+        "1234  Technical Corp.\n\t11e8  QEMU educational device\n",
+    );
     root
 }
 
 fn ls(root: &Path, args: &[&str]) -> Run {
-    Run::with([&["--sysfs", root.to_str().unwrap(), "ls"][..], args].concat())
+    let root = root.to_str().unwrap();
+    Run::with([&["--sysfs", root, "--root", root, "ls"][..], args].concat())
 }
 
 #[test]
@@ -83,13 +93,46 @@ fn devices_are_shown_with_maps_and_drivers() {
             "3",
             "INTx",
             "11",
-            "bar0",
-            "0xfea00000",
-            "1",
-            "MiB",
-            "memory"
+            "-",
+            "(not",
+            "bound)",
+            "Technical",
+            "Corp.",
+            "QEMU",
+            "educational",
+            "device",
         ]
     );
+    assert_eq!(
+        words[9],
+        ["0000:03:00.0", "bar0", "0xfea00000", "1", "MiB", "memory", "INTx,", "MSI", "4"]
+    );
+    assert!(text.ends_with("uioctl doctor PCI\n"), "{text}");
+    for line in text.lines().skip(5) {
+        assert!(line.chars().count() < 120, "{line}");
+    }
+}
+
+#[test]
+fn without_a_list_of_names_there_are_numbers() {
+    let root = sysfs();
+    fs::remove_dir_all(root.path().join("usr")).unwrap();
+    let text = ls(root.path(), &[]).stdout();
+    assert!(text.contains("1234:11e8") && !text.contains("QEMU"), "{text}");
+    let json = ls(root.path(), &["--json"]).json();
+    assert_eq!(json["pci"][0]["vendor_name"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_function_is_ready_for_the_driver_that_it_is_bound_to() {
+    let root = sysfs();
+    let driver = root.path().join("bus/pci/devices/0000:03:00.0/driver");
+    symlink("../../../../bus/pci/drivers/vfio-pci", driver).unwrap();
+    let json = ls(root.path(), &["--json"]).json();
+    let pci = &json["pci"][0];
+    assert_eq!((&pci["ready"], &pci["missing"]), (&"vfio".into(), &serde_json::Value::Null));
+    let text = ls(root.path(), &[]).stdout();
+    assert!(!text.contains("uioctl doctor"), "{text}");
 }
 
 #[test]
@@ -106,6 +149,14 @@ fn json_has_every_field() {
     let pci = &json["pci"][0];
     assert_eq!((&pci["bdf"], &pci["driver"]), (&"0000:03:00.0".into(), &serde_json::Value::Null));
     assert_eq!((&pci["iommu_group"], &pci["bars"][0]["size"]), (&3.into(), &0x10_0000.into()));
+    assert_eq!(pci["device_name"], "QEMU educational device");
+    let msi =
+        serde_json::json!({"id": 5, "extended": false, "name": "MSI", "vectors": 4, "offset": 64});
+    assert_eq!(
+        pci["abilities"],
+        serde_json::json!({"pin": "A", "capabilities": [msi], "complete": true})
+    );
+    assert_eq!((&pci["ready"], &pci["missing"]), (&serde_json::Value::Null, &"not bound".into()));
 }
 
 #[test]
@@ -119,6 +170,12 @@ fn an_empty_machine_says_so_and_what_to_do() {
 
 #[test]
 fn no_device_is_opened() {
+    for command in ["ls", "doctor", "doctor 0000:03:00.0"] {
+        opens_no_device(command);
+    }
+}
+
+fn opens_no_device(command: &str) {
     let root = sysfs();
     let dir = tempfile::tempdir().unwrap();
     let trace = dir.path().join("trace");
@@ -127,17 +184,19 @@ fn no_device_is_opened() {
             .args(["-f", "-e", "trace=open,openat,openat2,creat", "-o"])
             .arg(&trace)
             .arg(env!("CARGO_BIN_EXE_uioctl"))
-            .args(["--sysfs", sysfs.to_str().unwrap(), "ls"])
+            .args(["--sysfs", sysfs.to_str().unwrap()])
+            .args(command.split(' '))
             .output()
             .expect("strace is installed: it is part of the test set-up")
             .status;
-        assert!(status.success());
+        // A machine, or a device, that is not ready is no success.
+        assert!(status.success() || command != "ls");
         let trace = fs::read_to_string(&trace).unwrap();
         assert!(trace.contains("bus/pci/devices"), "the trace shows what is opened: {trace}");
         for line in trace.lines() {
             let opened = line.split('"').nth(1).unwrap_or_default();
             assert!(!opened.starts_with("/dev/"), "{line}");
-            assert!(!opened.ends_with("/config") && !opened.contains("/resource0"), "{line}");
+            assert!(!opened.contains("/resource0"), "{line}");
             assert!(!line.contains("O_RDWR") && !line.contains("O_WRONLY"), "{line}");
         }
     }

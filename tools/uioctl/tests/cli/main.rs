@@ -3,6 +3,7 @@
 //! One module for each command, and `manners` for what they have in common; `fake` has the daemons. [`Run`] starts the program.
 
 mod bind;
+mod doctor;
 mod fake;
 mod irq;
 mod ls;

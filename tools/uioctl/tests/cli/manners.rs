@@ -55,7 +55,7 @@ fn wrong_usage_is_one_line_and_exit_code_two() {
 
 #[test]
 fn help_is_no_failure() {
-    for command in ["iomem", "ioports", "irq", "softirqs", "ls", "status"] {
+    for command in ["iomem", "ioports", "irq", "softirqs", "ls", "doctor", "status"] {
         let text = Run::with([command, "--help"]).stdout();
         assert!(text.contains("--json") && text.contains("Usage: uioctl"), "{text}");
     }

@@ -42,6 +42,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::mapped::Mapped;
+use super::pool::Part;
 use super::{CoherentBox, Domain, Iova, volatile};
 use crate::error::Result;
 use crate::io::AccessError;
@@ -52,19 +53,19 @@ use crate::mem::Plain;
 /// The drop unmaps it. Before that, the driver has stopped the device from using it.
 #[doc(alias("dma_alloc_coherent", "dma_free_coherent", "dma_alloc_attrs"))]
 pub struct Coherent<T: ?Sized> {
-    memory: Mapped,
+    memory: Part,
     /// Elements; 1 if it is no slice.
     count: usize,
     data: PhantomData<fn() -> Box<T>>,
 }
 
 impl<T: ?Sized> Coherent<T> {
-    pub(super) fn new(memory: Mapped, count: usize) -> Self {
+    pub(super) fn new(memory: Part, count: usize) -> Self {
         Self { memory, count, data: PhantomData }
     }
 
     pub(super) fn memory(&self) -> &Mapped {
-        &self.memory
+        self.memory.memory()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -72,30 +73,38 @@ impl<T: ?Sized> Coherent<T> {
     }
 
     /// Where the device has it: what goes into its registers. At a multiple of the size, rounded up to a power of
-    /// two, as far as 2 MiB: what is no larger crosses no boundary of its own size.
+    /// two, as far as 2 MiB: what is no larger crosses no boundary of its own size. From a [`Pool`](super::Pool), at a
+    /// multiple of its alignment.
     #[doc(alias = "dma_addr_t")]
     #[inline]
     pub fn iova(&self) -> Iova {
-        self.memory.iova()
+        // CAST: a usize has at most 64 bits on Linux.
+        Iova(self.memory().iova().0 + self.memory.offset() as u64)
     }
 
     /// Whose addresses it uses.
     pub fn domain(&self) -> &Arc<Domain> {
-        self.memory.domain()
+        self.memory().domain()
+    }
+
+    /// Where `len` bytes at `offset` are, which is inside.
+    #[inline(always)]
+    fn pointer(&self, offset: usize, len: usize) -> NonNull<u8> {
+        self.memory().pages().at(self.memory.offset() + offset, len)
     }
 
     /// Where `len` bytes at `offset` of a `size` are.
     #[inline(always)]
     fn at(&self, offset: usize, len: usize, size: usize) -> Result<NonNull<u8>, AccessError> {
         match offset.checked_add(len) {
-            Some(end) if end <= size => Ok(self.memory.pages().at(offset, len)),
+            Some(end) if end <= size => Ok(self.pointer(offset, len)),
             _ => Err(AccessError::OutOfBounds { offset, width: len, size }),
         }
     }
 
     #[inline(always)]
     fn load<V: Plain>(&self, offset: usize) -> V {
-        let from = self.memory.pages().at(offset, size_of::<V>());
+        let from = self.pointer(offset, size_of::<V>());
         let mut value = V::new_zeroed();
         // SAFETY: the bytes are in the pages, which are mapped while `self` is, and which the device owns, so that
         // there is no reference to them.
@@ -105,7 +114,7 @@ impl<T: ?Sized> Coherent<T> {
 
     #[inline(always)]
     fn store<V: Plain>(&self, offset: usize, value: &V) {
-        let to = self.memory.pages().at(offset, size_of::<V>());
+        let to = self.pointer(offset, size_of::<V>());
         // SAFETY: as in `load`.
         unsafe { volatile::store(to, value.as_bytes()) };
     }

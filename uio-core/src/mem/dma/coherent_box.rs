@@ -20,6 +20,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::barrier::dma_wmb;
+use super::pool::Part;
 use super::{Coherent, Direction, Domain, Iova, Pages};
 use crate::error::{Error, Result};
 use crate::mem::Plain;
@@ -72,7 +73,7 @@ impl<T: ?Sized> CoherentBox<T> {
     fn over(domain: &Arc<Domain>, pages: Pages, count: usize) -> Result<Self> {
         pages.give_to_cpu();
         let memory = domain.map(Arc::new(pages), Direction::Bidirectional)?;
-        Ok(Self { memory: Coherent::new(memory, count), data: PhantomData })
+        Ok(Self { memory: Coherent::new(Part::whole(memory), count), data: PhantomData })
     }
 
     /// Shares it with the device, which sees all that was written before. Now its address may be told.

@@ -258,7 +258,8 @@ impl Domain {
 
     fn check_granule(&self, pages: &Pages) -> Result<()> {
         let granule = usize::try_from(self.granule).unwrap_or(usize::MAX);
-        if pages.len() % granule == 0 && pages.address().as_ptr().addr() % granule == 0 {
+        let address = pages.address().as_ptr().addr();
+        if pages.len().is_multiple_of(granule) && address.is_multiple_of(granule) {
             return Ok(());
         }
         let cause = format!("they are not aligned to its pages of {}", Bytes(self.granule));

@@ -28,7 +28,7 @@ pub(crate) struct Bytes(pub(crate) u64);
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-        let unit = units.iter().find(|(shift, _)| self.0 != 0 && self.0 % (1 << shift) == 0);
+        let unit = units.iter().find(|(shift, _)| self.0 != 0 && self.0.is_multiple_of(1 << shift));
         match unit {
             Some((shift, name)) => write!(f, "{} {name}", self.0 >> shift),
             None => write!(f, "{} bytes", self.0),

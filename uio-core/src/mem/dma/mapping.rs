@@ -37,6 +37,9 @@
 //! What is left of `dma_sync_*` is order ([`dma_rmb`], [`dma_wmb`]) and ownership. Where pages are bounced, the
 //! kernel does not give them to VFIO.
 //!
+//! Handing over takes a lock that a model holds while it copies; with a real device nobody else ever takes it, so both
+//! may be called where nothing may sleep.
+//!
 //! The [`Direction`] is a right: a device that writes to a buffer mapped `ToDevice` meets the IOMMU.
 //!
 //! Mirrors `dma_map_single` (`Documentation/core-api/dma-api.rst`).

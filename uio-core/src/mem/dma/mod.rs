@@ -19,6 +19,7 @@ pub mod iova;
 mod mapped;
 mod mapping;
 mod pages;
+mod pool;
 mod volatile;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use coherent_box::CoherentBox;
 pub use domain::{Domain, Usage};
 pub use mapping::{CpuAccess, MapError, Mapping};
 pub use pages::Pages;
+pub use pool::Pool;
 
 /// An address as a device uses it: `dma_addr_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,6 +3,7 @@
 mod coherent;
 mod domain;
 mod mapping;
+mod pool;
 mod release;
 
 use std::collections::BTreeMap;

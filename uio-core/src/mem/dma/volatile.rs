@@ -9,11 +9,11 @@ use std::ptr::NonNull;
 /// How much one access at `address` moves, with `left` bytes to go.
 #[inline(always)]
 fn width(address: usize, left: usize) -> usize {
-    if address % 8 == 0 && left >= 8 {
+    if address.is_multiple_of(8) && left >= 8 {
         8
-    } else if address % 4 == 0 && left >= 4 {
+    } else if address.is_multiple_of(4) && left >= 4 {
         4
-    } else if address % 2 == 0 && left >= 2 {
+    } else if address.is_multiple_of(2) && left >= 2 {
         2
     } else {
         1

@@ -75,14 +75,19 @@ unsafe extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mu
     let record = unsafe { &*info };
     // SAFETY: the field is read as an address, and used as one only if the signal is a fault, which has one.
     let address = unsafe { record.si_addr() }.addr();
-    // What is sent by a process has a code of zero or less.
-    let is_fault = record.si_code > 0;
+    let is_fault = is_fault(record);
     if !(is_fault && absorb(address)) {
         // SAFETY: these are the arguments that the kernel passed.
         unsafe { chain(signal, info, context) };
         after_chain(is_fault);
     }
     Errno::set_raw(errno);
+}
+
+/// Whether an access of this thread raised the signal, which then has an address and comes again if nothing
+/// changes. What a process sends has a code of zero or less; news of broken memory concern no access.
+fn is_fault(record: &siginfo_t) -> bool {
+    record.si_code > 0 && record.si_code != libc::BUS_MCEERR_AO
 }
 
 /// Has the previous action deal with the signal.
@@ -94,8 +99,8 @@ unsafe fn chain(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(previous) = PREVIOUS.get() else { return restore_default() };
     match previous.sa_sigaction {
         libc::SIG_DFL => restore_default(),
-        // SAFETY: as above.
-        libc::SIG_IGN if unsafe { (*info).si_code } > 0 => restore_default(),
+        // SAFETY: by the caller's promise.
+        libc::SIG_IGN if is_fault(unsafe { &*info }) => restore_default(),
         libc::SIG_IGN => {}
         handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             // SAFETY: neither constant, so a function, and with this flag of this form.

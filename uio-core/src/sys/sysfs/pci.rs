@@ -5,7 +5,7 @@
 //! those of `include/linux/ioport.h`.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     Sysfs, entry_names, link_name, number_or_zero, parse_number, read_text, text_or_empty,
@@ -122,11 +122,23 @@ impl Sysfs {
     ///
     /// `ENODEV` if there is none.
     pub fn pci_device(&self, bdf: &str) -> Result<PciInfo> {
-        read_pci(&self.root.join("bus/pci/devices").join(bdf), bdf.to_owned()).map_err(|_| {
+        read_pci(&self.pci_dir(bdf), bdf.to_owned()).map_err(|_| {
             Error::new(Errno::ENODEV, "cannot find", format_args!("pci:{bdf}"))
                 .with_cause("there is no such PCI function")
                 .with_hint("`uioctl ls` shows those there are")
         })
+    }
+
+    /// The directory of the function called `bdf`.
+    pub(crate) fn pci_dir(&self, bdf: &str) -> PathBuf {
+        self.root.join("bus/pci/devices").join(bdf)
+    }
+
+    /// The node of the UIO device that the function's driver made of it.
+    pub(crate) fn pci_uio_node(&self, bdf: &str) -> Option<PathBuf> {
+        let names = entry_names(&self.pci_dir(bdf).join("uio")).ok()?;
+        let name = names.into_iter().find(|name| name.starts_with("uio"))?;
+        Some(Path::new("/dev").join(name))
     }
 }
 
@@ -211,7 +223,7 @@ nonsense
         assert_eq!(bars[0].size, u64::MAX);
     }
 
-    fn function(root: &Path, bdf: &str) -> std::path::PathBuf {
+    fn function(root: &Path, bdf: &str) -> PathBuf {
         let dir = root.join("bus/pci/devices").join(bdf);
         fs::create_dir_all(dir.join("msi_irqs")).unwrap();
         for (name, text) in [

@@ -26,7 +26,7 @@ pub(crate) struct Container(OwnedFd);
 /// # Safety
 ///
 /// `address` and `len` tell memory that belongs to the implementor as long as it lives, and to which no Rust
-/// reference leads: it changes under the program.
+/// reference leads while the device may reach it: it changes under the program.
 pub(crate) unsafe trait DmaMemory {
     /// Where it begins.
     fn address(&self) -> NonNull<u8>;
@@ -56,7 +56,7 @@ impl IommuInfo {
         for capability in chain(answer, first) {
             match capability.id {
                 VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE => {
-                    info.ranges = Some(capability.iova_ranges())
+                    info.ranges = Some(capability.iova_ranges());
                 }
                 VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL => info.dma_avail = capability.dma_avail(),
                 _ => {}

@@ -18,25 +18,36 @@ pub(crate) fn find(sysfs: &Sysfs, address: &str) -> Result<PciInfo> {
     let bdf = wanted.to_string();
     match all.iter().find(|function| function.bdf == bdf) {
         Some(function) => Ok(function.clone()),
-        None => Err(no_such(&bdf, &all)),
+        None => Err(no_such(wanted, &all)),
     }
 }
 
-fn no_such(bdf: &str, all: &[PciInfo]) -> Error {
-    let error = Error::new(Errno::ENODEV, "no PCI function is at", bdf);
-    if all.is_empty() {
+fn no_such(wanted: Address, all: &[PciInfo]) -> Error {
+    let error = Error::new(Errno::ENODEV, "no PCI function is at", wanted);
+    let mut near: Vec<Address> =
+        all.iter().filter_map(|function| function.bdf.parse().ok()).collect();
+    if near.is_empty() {
         return error
             .with_cause("this machine has no PCI bus, or /sys is not mounted")
             .with_hint("uioctl ls lists what there is");
     }
-    let same = |other: &str| bdf.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
-    let mut near: Vec<&str> = all.iter().map(|function| &*function.bdf).collect();
-    near.sort_by_key(|other| std::cmp::Reverse(same(other)));
+    near.sort_by_key(|other| distance(wanted, *other));
     near.truncate(NAMED);
     near.sort_unstable();
+    let named: Vec<String> = near.iter().map(Address::to_string).collect();
     error
-        .with_cause(format_args!("near it there are {}", near.join(", ")))
+        .with_cause(format_args!("near it there are {}", named.join(", ")))
         .with_hint("uioctl ls lists them all")
+}
+
+/// How far two addresses are apart: in domains first, functions last.
+fn distance(one: Address, other: Address) -> (u32, u8, u8, u8) {
+    (
+        one.domain.abs_diff(other.domain),
+        one.bus.abs_diff(other.bus),
+        one.device.abs_diff(other.device),
+        one.function.abs_diff(other.function),
+    )
 }
 
 /// Bridges are never taken: what is behind them would go with them.

@@ -8,27 +8,40 @@ static OWN: u8 = 1;
 static OTHER: u8 = 2;
 static NEW: u8 = 3;
 
-/// One thread has faulted in a mapping that it holds, at 0x10, and another one meanwhile replaces a mapping at
-/// 0x20 by one at 0x40, in the same slot.
+fn mark(byte: &'static u8) -> NonNull<u8> {
+    NonNull::from(byte)
+}
+
+/// Replaces the mapping in slot 0, at 0x20, by one at 0x40.
+fn replace<const N: usize>(table: &Arc<Table<u8, N>>) -> loom::thread::JoinHandle<()> {
+    let table = Arc::clone(table);
+    loom::thread::spawn(move || {
+        table.remove(0);
+        assert_eq!(table.insert(0x40, 0x50, mark(&NEW)), Some(0));
+    })
+}
+
+/// A thread has faulted in a mapping that it holds, and another one meanwhile replaces a mapping in a slot before.
 #[test]
-fn loom_a_fault_finds_its_own_slot_and_never_half_of_another() {
+fn loom_a_fault_finds_its_own_slot_whatever_becomes_of_the_others() {
     loom::model(|| {
         let table = Arc::new(Table::<u8, 2>::new());
-        assert_eq!(table.insert(0x10, 0x20, NonNull::from(&OWN)), Some(0));
-        assert_eq!(table.insert(0x20, 0x30, NonNull::from(&OTHER)), Some(1));
-        let writer = {
-            let table = Arc::clone(&table);
-            loom::thread::spawn(move || {
-                table.remove(1);
-                assert_eq!(table.insert(0x40, 0x50, NonNull::from(&NEW)), Some(1));
-            })
-        };
-        let own = Hit { start: 0x10, end: 0x20, mark: NonNull::from(&OWN) };
-        assert_eq!(table.find(0x1F), Some(own));
-        assert_eq!(table.find(0x35), None, "from the start of one to the end of the other");
-        if let Some(hit) = table.find(0x40) {
-            assert_eq!(hit, Hit { start: 0x40, end: 0x50, mark: NonNull::from(&NEW) });
-        }
+        assert_eq!(table.insert(0x20, 0x30, mark(&OTHER)), Some(0));
+        assert_eq!(table.insert(0x10, 0x20, mark(&OWN)), Some(1));
+        let writer = replace(&table);
+        assert_eq!(table.find(0x1F), Some(Hit { start: 0x10, end: 0x20, mark: mark(&OWN) }));
+        writer.join().unwrap();
+    });
+}
+
+/// An address between the start of the mapping that goes and the end of the one that comes, in the same slot.
+#[test]
+fn loom_half_a_slot_is_found_by_nobody() {
+    loom::model(|| {
+        let table = Arc::new(Table::<u8, 1>::new());
+        assert_eq!(table.insert(0x20, 0x30, mark(&OTHER)), Some(0));
+        let writer = replace(&table);
+        assert_eq!(table.find(0x35), None);
         writer.join().unwrap();
     });
 }
@@ -38,18 +51,17 @@ fn loom_a_fault_finds_its_own_slot_and_never_half_of_another() {
 fn loom_a_slot_is_found_with_its_own_mark() {
     loom::model(|| {
         let table = Arc::new(Table::<u8, 1>::new());
-        assert_eq!(table.insert(0x10, 0x20, NonNull::from(&OTHER)), Some(0));
+        assert_eq!(table.insert(0x10, 0x20, mark(&OTHER)), Some(0));
         let writer = {
             let table = Arc::clone(&table);
             loom::thread::spawn(move || {
                 table.remove(0);
-                assert_eq!(table.insert(0x10, 0x30, NonNull::from(&NEW)), Some(0));
+                assert_eq!(table.insert(0x10, 0x30, mark(&NEW)), Some(0));
             })
         };
         if let Some(hit) = table.find(0x10) {
-            let (mark, end) = (hit.mark, hit.end);
-            let old = mark == NonNull::from(&OTHER) && end == 0x20;
-            let new = mark == NonNull::from(&NEW) && end == 0x30;
+            let old = hit.mark == mark(&OTHER) && hit.end == 0x20;
+            let new = hit.mark == mark(&NEW) && hit.end == 0x30;
             assert!(old || new, "{hit:?}");
         }
         writer.join().unwrap();

@@ -1,0 +1,139 @@
+//! [`Target`]: what the doctor is asked about, and [`Function`], a PCI function with all that the checks look at.
+
+use std::fs;
+use std::path::PathBuf;
+
+use uio_core::pci::{Address, ConfigSpace};
+use uio_core::sys::sysfs::{GroupMember, PciInfo, UioInfo};
+use uio_core::{Errno, Error};
+
+use super::machine::Machine;
+use crate::failure::Failure;
+use crate::pci_config;
+
+/// The driver that gives any PCI function to userspace without an IOMMU.
+pub(crate) const UIO_PCI_GENERIC: &str = "uio_pci_generic";
+
+/// What is looked at.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// All that stands in the way of any device.
+    Machine,
+    /// A simulated device: it needs a way to its node and no more.
+    Sim(String),
+    /// A UIO device that is no PCI function.
+    Uio(UioInfo),
+    /// A PCI function.
+    Pci(Box<Function>),
+}
+
+/// The way that a PCI function goes to userspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// By VFIO: it is bound there, or that is where it should be.
+    Vfio,
+    /// By `uio_pci_generic`.
+    Generic,
+    /// By another UIO driver.
+    Uio,
+}
+
+/// A PCI function.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) info: PciInfo,
+    /// Its directory in sysfs.
+    pub(crate) dir: PathBuf,
+    /// Its configuration space, if that can be read.
+    pub(crate) config: Option<ConfigSpace>,
+    /// The N of its `/dev/uioN`.
+    pub(crate) uio: Option<u32>,
+}
+
+impl Target {
+    /// Finds what `text` names: `pci:BDF` or `BDF`, `uio:WHICH`, `sim:MODEL`; the machine if it is none.
+    pub(crate) fn find(text: Option<&str>, machine: &Machine) -> Result<Self, Failure> {
+        let Some(text) = text else { return Ok(Self::Machine) };
+        match text.split_once(':') {
+            Some(("sim", model)) if !model.is_empty() => Ok(Self::Sim(model.to_owned())),
+            Some(("uio", which)) if !which.is_empty() => Ok(of_uio(which, machine)?),
+            Some(("pci", bdf)) => of_bdf(bdf, machine),
+            _ => of_bdf(text, machine),
+        }
+    }
+}
+
+fn of_bdf(text: &str, machine: &Machine) -> Result<Target, Failure> {
+    let address: Address = text.parse().map_err(|_| {
+        let cause = "it is no PCI address and no device of another kind";
+        let error = Error::invalid("cannot look at", format_args!("`{text}`"), cause);
+        Failure::Usage(error.with_hint("write it as pci:0000:00:03.0, uio:uio0 or sim:uio_dummy"))
+    })?;
+    Ok(Target::Pci(Box::new(function(&address.to_string(), machine)?)))
+}
+
+fn of_uio(which: &str, machine: &Machine) -> Result<Target, Error> {
+    let uio = machine.sysfs().find_uio(which)?;
+    let parent = uio.device.as_deref().and_then(|dir| dir.file_name()?.to_str());
+    match parent.filter(|name| name.parse::<Address>().is_ok()) {
+        Some(bdf) => Ok(Target::Pci(Box::new(function(bdf, machine)?))),
+        None => Ok(Target::Uio(uio)),
+    }
+}
+
+fn function(bdf: &str, machine: &Machine) -> Result<Function, Error> {
+    let all = machine.sysfs().pci_devices()?;
+    let found = all.into_iter().find(|info| info.bdf == bdf);
+    found.map(|info| Function::new(info, machine)).ok_or_else(|| {
+        Error::new(Errno::ENODEV, "cannot look at", bdf)
+            .with_cause("there is no such PCI function")
+            .with_hint("`uioctl ls` shows those there are")
+    })
+}
+
+impl Function {
+    pub(crate) fn new(info: PciInfo, machine: &Machine) -> Self {
+        let dir = machine.pci_dir(&info.bdf);
+        let entries = fs::read_dir(dir.join("uio")).into_iter().flatten().flatten();
+        let mut numbers = entries
+            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("uio")?.parse().ok());
+        Self { uio: numbers.next(), config: pci_config::open(&dir).ok(), dir, info }
+    }
+
+    pub(crate) fn bdf(&self) -> &str {
+        &self.info.bdf
+    }
+
+    /// The way it goes to userspace, or should.
+    pub(crate) fn route(&self) -> Route {
+        match self.info.driver.as_deref() {
+            Some(UIO_PCI_GENERIC) => Route::Generic,
+            Some(_) if self.uio.is_some() => Route::Uio,
+            _ => Route::Vfio,
+        }
+    }
+
+    /// Whether it leads to other devices and is nothing to drive: a bridge of any kind.
+    pub(crate) fn is_bridge(&self) -> bool {
+        self.info.class >> 16 == 0x06
+    }
+
+    /// Whether a driver of VFIO has it.
+    pub(crate) fn is_on_vfio(&self) -> bool {
+        self.as_member().is_vfio()
+    }
+
+    /// Those who share its group, without itself.
+    pub(crate) fn siblings(&self, machine: &Machine) -> Vec<GroupMember> {
+        let mut all = self
+            .info
+            .iommu_group
+            .map_or_else(Vec::new, |group| machine.sysfs().group_members(group));
+        all.retain(|member| member.bdf != self.info.bdf);
+        all
+    }
+
+    fn as_member(&self) -> GroupMember {
+        GroupMember { bdf: self.info.bdf.clone(), driver: self.info.driver.clone() }
+    }
+}
