@@ -64,8 +64,8 @@ fn echo_and_cat_and_dd() {
 #[test]
 fn two_of_them_do_not_disturb_each_other() {
     let _bound = [0, 1].map(|number| pci::bind(pci::edu(number), "vfio-pci"));
-    let daemons =
-        [(0, "msi"), (1, "intx")].map(|(number, irq)| launch(pci::edu(number), irq).start());
+    let daemons = [(0, "msi"), (1, "intx")]
+        .map(|(number, irq)| launch(pci::edu(number), irq).flag("--node", irq).start());
     let program = |byte: u8| {
         format!(
             r#"
