@@ -16,7 +16,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use libc::{HUPCL, IXOFF, IXON};
+use libc::{CBAUD, CIBAUD, HUPCL, IXOFF, IXON};
 use uio_core::io::AccessError;
 use uio_core::ring::spsc::{Consumer, Producer};
 
@@ -207,7 +207,7 @@ impl Hardware {
             self.write_divisor(divisor)?;
             new = new.running_at(divisor.actual);
         } else {
-            new.cflag &= !libc::CBAUD;
+            new.cflag &= !(CBAUD | CIBAUD);
         }
         self.termios = new;
         self.write_fcr()?;

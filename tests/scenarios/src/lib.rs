@@ -11,7 +11,9 @@
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
 //! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them;
+//! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
+//! - [`uioctl`]: the tool, run to its end;
 //! - [`wait`] has the deadlines.
 //!
 //! The test process is never the daemon: who serves a node and uses it too cannot be killed.
@@ -21,6 +23,7 @@ pub mod client;
 pub mod control;
 pub mod daemon;
 pub mod doctor;
+pub mod edu;
 pub mod edu_client;
 pub mod fd;
 pub mod hotplug;
@@ -32,5 +35,6 @@ pub mod refusal;
 pub mod stream;
 pub mod task;
 pub mod trace;
+pub mod uioctl;
 pub mod wait;
 pub mod world;

@@ -64,8 +64,8 @@ fn echo_and_cat_and_dd() {
 #[test]
 fn two_of_them_do_not_disturb_each_other() {
     let _bound = [0, 1].map(|number| pci::bind(pci::edu(number), "vfio-pci"));
-    let daemons =
-        [(0, "msi"), (1, "intx")].map(|(number, irq)| launch(pci::edu(number), irq).start());
+    let daemons = [(0, "msi"), (1, "intx")]
+        .map(|(number, irq)| launch(pci::edu(number), irq).flag("--node", irq).start());
     let program = |byte: u8| {
         format!(
             r#"
@@ -132,9 +132,8 @@ def use():
 print(name_of_error(use), flush=True)
 "#;
     let clients: Vec<Client> = (0..4).map(|_| start(daemon.node(), program)).collect();
-    wait::until("traffic", || {
-        run(daemon.node(), "print(stats()['computed'])").text().trim() != "0"
-    });
+    wait::until("all to have the node open", || daemon.status().node("openers") == 4);
+    wait::until("traffic", || daemon.status().line("raised") > 4);
     let begin = Instant::now();
     let unbind = "/sys/bus/pci/drivers/vfio-pci/unbind";
     let unbinding = task::spawn(move || fs::write(unbind, function.to_string()));

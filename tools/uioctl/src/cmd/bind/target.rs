@@ -18,25 +18,36 @@ pub(crate) fn find(sysfs: &Sysfs, address: &str) -> Result<PciInfo> {
     let bdf = wanted.to_string();
     match all.iter().find(|function| function.bdf == bdf) {
         Some(function) => Ok(function.clone()),
-        None => Err(no_such(&bdf, &all)),
+        None => Err(no_such(wanted, &all)),
     }
 }
 
-fn no_such(bdf: &str, all: &[PciInfo]) -> Error {
-    let error = Error::new(Errno::ENODEV, "no PCI function is at", bdf);
-    if all.is_empty() {
+fn no_such(wanted: Address, all: &[PciInfo]) -> Error {
+    let error = Error::new(Errno::ENODEV, "no PCI function is at", wanted);
+    let mut near: Vec<Address> =
+        all.iter().filter_map(|function| function.bdf.parse().ok()).collect();
+    if near.is_empty() {
         return error
             .with_cause("this machine has no PCI bus, or /sys is not mounted")
             .with_hint("uioctl ls lists what there is");
     }
-    let same = |other: &str| bdf.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
-    let mut near: Vec<&str> = all.iter().map(|function| &*function.bdf).collect();
-    near.sort_by_key(|other| std::cmp::Reverse(same(other)));
+    near.sort_by_key(|other| distance(wanted, *other));
     near.truncate(NAMED);
     near.sort_unstable();
+    let named: Vec<String> = near.iter().map(Address::to_string).collect();
     error
-        .with_cause(format_args!("near it there are {}", near.join(", ")))
+        .with_cause(format_args!("near it there are {}", named.join(", ")))
         .with_hint("uioctl ls lists them all")
+}
+
+/// How far two addresses are apart: in domains first, functions last.
+fn distance(one: Address, other: Address) -> (u32, u8, u8, u8) {
+    (
+        one.domain.abs_diff(other.domain),
+        one.bus.abs_diff(other.bus),
+        one.device.abs_diff(other.device),
+        one.function.abs_diff(other.function),
+    )
 }
 
 /// Bridges are never taken: what is behind them would go with them.
@@ -60,9 +71,14 @@ pub(crate) fn siblings(sysfs: &Sysfs, function: &PciInfo) -> Vec<GroupMember> {
     members
 }
 
-/// The functions that go to VFIO when `function` does: those of its group, as far as they are no bridges and not with
-/// VFIO already. Without `group`, it alone, and only if the others are in nobody's way.
-pub(super) fn for_vfio(sysfs: &Sysfs, function: &PciInfo, group: bool) -> Result<Vec<PciInfo>> {
+/// The functions that go to `driver`, one of VFIO's, when `function` does: those of its group, as far as they are no
+/// bridges and not with another driver of VFIO. Without `group`, it alone, and only if the others are in nobody's way.
+pub(super) fn for_vfio(
+    sysfs: &Sysfs,
+    function: &PciInfo,
+    driver: &str,
+    group: bool,
+) -> Result<Vec<PciInfo>> {
     const ACT: &str = "cannot bind";
     let error = || Error::new(Errno::EPERM, ACT, &function.bdf);
     if function.iommu_group.is_none() && !allows_no_iommu(sysfs) {
@@ -77,7 +93,9 @@ pub(super) fn for_vfio(sysfs: &Sysfs, function: &PciInfo, group: bool) -> Result
     }
     let all = sysfs.pci_devices()?;
     let mut functions = vec![function.clone()];
-    for sibling in siblings.iter().filter(|sibling| !sibling.is_vfio()) {
+    let goes =
+        |sibling: &&GroupMember| !sibling.is_vfio() || sibling.driver.as_deref() == Some(driver);
+    for sibling in siblings.iter().filter(goes) {
         match all.iter().find(|other| other.bdf == sibling.bdf) {
             Some(other) if !is_bridge(other) => functions.push(other.clone()),
             _ if sibling.blocks_vfio() => return Err(in_the_way(error(), sibling)),
