@@ -10,7 +10,7 @@
 //! - [`stream`]: bytes that tell where they come from;
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
-//! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them;
+//! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them, [`slot`] what they are plugged into;
 //! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
 //! - [`uioctl`]: the tool, run to its end;
@@ -32,6 +32,7 @@ pub mod pci;
 pub mod process;
 pub mod programs;
 pub mod refusal;
+mod slot;
 pub mod stream;
 pub mod task;
 pub mod trace;

@@ -21,7 +21,7 @@ fn vfio_descriptors() -> usize {
 
 fn vfio_mappings() -> usize {
     let own = i32::try_from(std::process::id()).unwrap();
-    process::mappings(own).iter().filter(|line| line.contains("vfio")).count()
+    process::mappings(own).iter().filter(|line| line.contains("vfio-device")).count()
 }
 
 fn unbind(function: Function) -> task::Task<()> {

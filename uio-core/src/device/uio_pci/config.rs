@@ -4,8 +4,8 @@
 //! undone by a driver that reads the command register, changes another bit and writes it back. So a write never
 //! takes the bit from what is written, and the byte with it is left alone unless its other bits change.
 //!
-//! The line writes the register as a whole, for there are emulators that do not look at a write of its upper byte
-//! alone. Its other bits are those that were written last: whoever writes looks afterwards whether they have
+//! The upper byte is never written alone, for there are emulators (QEMU's, for one) that then do not look whether the
+//! pin is to rise or to fall, and lose an interrupt. Its other bits are those that were written last: whoever writes looks afterwards whether they have
 //! changed meanwhile, and then writes again; so the last write has them all.
 
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl UioPciConfig {
         }
         let armed = self.armed.load(Ordering::SeqCst);
         let bit = if armed { 0 } else { DISABLE };
-        self.settle(|command| self.put(HIGH, &(command | bit).to_le_bytes()[1..]))?;
+        self.settle(|command| self.put(LOW, &(command | bit).to_le_bytes()))?;
         // The line was armed meanwhile, and what was just written disarmed it.
         if !armed && self.armed.load(Ordering::SeqCst) { self.arm() } else { Ok(()) }
     }

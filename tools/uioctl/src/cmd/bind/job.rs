@@ -16,7 +16,7 @@ use super::args::How;
 use super::report::{Report, RuleReport};
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::kernel::Children;
+use crate::kernel::{Children, hold_signals};
 use crate::out::Out;
 
 /// What is to become of the rules that bind at boot.
@@ -62,6 +62,7 @@ impl Job<'_> {
         let plan = Plan::new(&sysfs, changes);
         report.steps(&plan, &sysfs);
         if !self.how.dry_run {
+            hold_signals();
             let done = plan.apply(&sysfs, &kernel);
             let outcomes: Vec<Outcome> = done.map_err(|failed| explain(&failed, &machine))?;
             report.outcomes(outcomes);

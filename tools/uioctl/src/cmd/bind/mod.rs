@@ -15,7 +15,6 @@ use uio_core::{Error, Result};
 
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::kernel::Undisturbed;
 use crate::out::Out;
 
 pub(crate) use args::{BindArgs, Places, UnbindArgs};
@@ -37,7 +36,7 @@ pub(crate) fn bind(args: &BindArgs, cli: &Cli, out: &mut Out) -> Result<(), Fail
     target::refuse_bridge(&function, "cannot bind")?;
     let bound = function.driver.as_ref() == Some(&args.driver);
     let functions = match for_vfio && (!bound || args.how.group) {
-        true => target::for_vfio(&sysfs, &function, args.how.group)?,
+        true => target::for_vfio(&sysfs, &function, &args.driver, args.how.group)?,
         false => vec![function.clone()],
     };
     let goal = Goal::Driver(args.driver.clone());
@@ -48,7 +47,6 @@ pub(crate) fn bind(args: &BindArgs, cli: &Cli, out: &mut Out) -> Result<(), Fail
         false => RuleWish::Nothing,
     };
     let job = Job { act: "cannot bind", how: &args.how, cli, goal, functions, rules };
-    let _undisturbed = Undisturbed::start();
     job.run(notes(&sysfs, &function, &args.driver), out)
 }
 
@@ -70,7 +68,6 @@ pub(crate) fn unbind(args: &UnbindArgs, cli: &Cli, out: &mut Out) -> Result<(), 
     let goal = if args.driverless { Goal::Driverless } else { Goal::KernelsChoice };
     let rules = if args.forget { RuleWish::Forget } else { RuleWish::Nothing };
     let job = Job { act: "cannot unbind", how: &args.how, cli, goal, functions, rules };
-    let _undisturbed = Undisturbed::start();
     job.run(Vec::new(), out)
 }
 

@@ -71,9 +71,14 @@ pub(crate) fn siblings(sysfs: &Sysfs, function: &PciInfo) -> Vec<GroupMember> {
     members
 }
 
-/// The functions that go to VFIO when `function` does: those of its group, as far as they are no bridges and not with
-/// VFIO already. Without `group`, it alone, and only if the others are in nobody's way.
-pub(super) fn for_vfio(sysfs: &Sysfs, function: &PciInfo, group: bool) -> Result<Vec<PciInfo>> {
+/// The functions that go to `driver`, one of VFIO's, when `function` does: those of its group, as far as they are no
+/// bridges and not with another driver of VFIO. Without `group`, it alone, and only if the others are in nobody's way.
+pub(super) fn for_vfio(
+    sysfs: &Sysfs,
+    function: &PciInfo,
+    driver: &str,
+    group: bool,
+) -> Result<Vec<PciInfo>> {
     const ACT: &str = "cannot bind";
     let error = || Error::new(Errno::EPERM, ACT, &function.bdf);
     if function.iommu_group.is_none() && !allows_no_iommu(sysfs) {
@@ -88,7 +93,9 @@ pub(super) fn for_vfio(sysfs: &Sysfs, function: &PciInfo, group: bool) -> Result
     }
     let all = sysfs.pci_devices()?;
     let mut functions = vec![function.clone()];
-    for sibling in siblings.iter().filter(|sibling| !sibling.is_vfio()) {
+    let goes =
+        |sibling: &&GroupMember| !sibling.is_vfio() || sibling.driver.as_deref() == Some(driver);
+    for sibling in siblings.iter().filter(goes) {
         match all.iter().find(|other| other.bdf == sibling.bdf) {
             Some(other) if !is_bridge(other) => functions.push(other.clone()),
             _ if sibling.blocks_vfio() => return Err(in_the_way(error(), sibling)),
