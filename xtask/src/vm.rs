@@ -4,7 +4,7 @@
 //! a small one that is made for each run (the binaries, the uio_dummy module, what `--add` names). It
 //! has no disk and no network. QEMU ([`qemu`]) carries COMMAND's streams over virtio ports, so they are
 //! byte-exact and stay apart from the console, which goes to a log that is searched for kernel warnings
-//! ([`console`]). What hardware it finds, [`machine`] says; its root may plug devices ([`monitor`]).
+//! ([`console`]). What hardware it finds, [`mod@machine`] says; its root may plug devices ([`monitor`]).
 
 mod archive;
 mod console;

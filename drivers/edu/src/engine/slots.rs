@@ -211,11 +211,11 @@ mod tests {
         let (mut asked, mut ended) = (0, 0);
         for _ in 0..20_000 {
             match next(&mut state) % 6 {
-                0 | 1 => {
+                0 => {
                     owned.push((slots.insert(asked), asked));
                     asked += 1;
                 }
-                2 => drop(slots.begin_next()),
+                1 | 2 => drop(slots.begin_next()),
                 3 => slots.end_running(Ok(())),
                 4 if !owned.is_empty() => {
                     let (ticket, job) = owned.swap_remove(next(&mut state) % owned.len());
@@ -240,7 +240,7 @@ mod tests {
                 _ => {}
             }
         }
-        assert!(ended > 1000, "{ended} of {asked}");
+        assert!(ended > 500, "{ended} of {asked}");
         while slots.is_running() || slots.begin_next() {
             slots.end_running(Ok(()));
         }
