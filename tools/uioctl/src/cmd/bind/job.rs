@@ -37,6 +37,8 @@ pub(super) struct Job<'a> {
     pub(super) goal: Goal,
     /// The one that was named is the first.
     pub(super) functions: Vec<PciInfo>,
+    /// Bridges that lose their driver for that.
+    pub(super) bridges: Vec<PciInfo>,
     pub(super) rules: RuleWish,
 }
 
@@ -73,7 +75,7 @@ impl Job<'_> {
 
     /// What each function is, and is to be.
     fn changes(&self, kernel: &Children, machine: &Machine) -> Result<Vec<Change>> {
-        let change = |function: &PciInfo| {
+        let change = |(function, goal): (&PciInfo, &Goal)| {
             let attribute = machine.sysfs.pci_override(&function.bdf);
             let text = kernel.read(&attribute).map_err(|error| {
                 busy(Error::from_io(&error, self.act, &function.bdf), &error, machine, function)
@@ -82,10 +84,14 @@ impl Job<'_> {
                 bdf: function.bdf.clone(),
                 driver: function.driver.clone(),
                 reserved_for: parse_override(&text),
-                goal: self.goal.clone(),
+                goal: goal.clone(),
             })
         };
-        self.functions.iter().map(change).collect()
+        let bridges = self.bridges.iter().map(|bridge| (bridge, &Goal::Driverless));
+        bridges
+            .chain(self.functions.iter().map(|function| (function, &self.goal)))
+            .map(change)
+            .collect()
     }
 
     /// Before anything is touched.

@@ -20,6 +20,7 @@ use crate::out::Out;
 pub(crate) use args::{BindArgs, Places, UnbindArgs};
 pub(crate) use job::addresses;
 use job::{Job, RuleWish};
+use target::Taken;
 
 const UIO_PCI_GENERIC: &str = "uio_pci_generic";
 
@@ -35,9 +36,9 @@ pub(crate) fn bind(args: &BindArgs, cli: &Cli, out: &mut Out) -> Result<(), Fail
     let function = target::find(&sysfs, &args.device)?;
     target::refuse_bridge(&function, "cannot bind")?;
     let bound = function.driver.as_ref() == Some(&args.driver);
-    let functions = match for_vfio && (!bound || args.how.group) {
+    let Taken { functions, bridges } = match for_vfio && (!bound || args.how.group) {
         true => target::for_vfio(&sysfs, &function, &args.driver, args.how.group)?,
-        false => vec![function.clone()],
+        false => Taken::alone(&function),
     };
     let goal = Goal::Driver(args.driver.clone());
     let rules = match args.persist {
@@ -46,8 +47,14 @@ pub(crate) fn bind(args: &BindArgs, cli: &Cli, out: &mut Out) -> Result<(), Fail
         ),
         false => RuleWish::Nothing,
     };
-    let job = Job { act: "cannot bind", how: &args.how, cli, goal, functions, rules };
-    job.run(notes(&sysfs, &function, &args.driver), out)
+    let mut notes = notes(&sysfs, &function, &args.driver);
+    if args.persist && !bridges.is_empty() {
+        notes.push(
+            "no rule keeps the driver from a bridge: bind with --group again after a boot".into(),
+        );
+    }
+    let job = Job { act: "cannot bind", how: &args.how, cli, goal, functions, bridges, rules };
+    job.run(notes, out)
 }
 
 pub(crate) fn unbind(args: &UnbindArgs, cli: &Cli, out: &mut Out) -> Result<(), Failure> {
@@ -67,7 +74,8 @@ pub(crate) fn unbind(args: &UnbindArgs, cli: &Cli, out: &mut Out) -> Result<(), 
     };
     let goal = if args.driverless { Goal::Driverless } else { Goal::KernelsChoice };
     let rules = if args.forget { RuleWish::Forget } else { RuleWish::Nothing };
-    let job = Job { act: "cannot unbind", how: &args.how, cli, goal, functions, rules };
+    let bridges = Vec::new();
+    let job = Job { act: "cannot unbind", how: &args.how, cli, goal, functions, bridges, rules };
     job.run(Vec::new(), out)
 }
 

@@ -2,11 +2,15 @@
 
 use uio_core::pci::Address;
 use uio_core::sys::hints;
+use uio_core::sys::sysfs::bind::is_for_userspace;
 use uio_core::sys::sysfs::{GroupMember, PciInfo, Sysfs};
 use uio_core::{Errno, Error, Result};
 
 /// The base class of bridges, of the PCI Code and ID Assignment Specification.
 const BRIDGE: u32 = 0x06;
+
+/// Of these, those from PCI to PCI.
+const PCI_BRIDGE: u32 = 0x0604;
 
 /// How many addresses a message names.
 const NAMED: usize = 6;
@@ -71,16 +75,31 @@ pub(crate) fn siblings(sysfs: &Sysfs, function: &PciInfo) -> Vec<GroupMember> {
     members
 }
 
-/// The functions that go to `driver`, one of VFIO's, when `function` does: those of its group, as far as they are no
-/// bridges and not with another driver of VFIO. Without `group`, it alone, and only if the others are in nobody's way.
+/// Who goes to VFIO, and who makes way for it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Those that get the driver. The one that was named is the first.
+    pub(super) functions: Vec<PciInfo>,
+    /// Bridges whose driver is in the way: they lose it, and go on as bridges.
+    pub(super) bridges: Vec<PciInfo>,
+}
+
+impl Taken {
+    /// It alone.
+    pub(super) fn alone(function: &PciInfo) -> Self {
+        Self { functions: vec![function.clone()], bridges: Vec::new() }
+    }
+}
+
+/// Who goes to `driver`, one of VFIO's, when `function` does: those of its group that are not with another driver of
+/// VFIO. Without `group`, it alone, and only if the others are in nobody's way.
 pub(super) fn for_vfio(
     sysfs: &Sysfs,
     function: &PciInfo,
     driver: &str,
     group: bool,
-) -> Result<Vec<PciInfo>> {
-    const ACT: &str = "cannot bind";
-    let error = || Error::new(Errno::EPERM, ACT, &function.bdf);
+) -> Result<Taken> {
+    let error = || Error::new(Errno::EPERM, "cannot bind", &function.bdf);
     if function.iommu_group.is_none() && !allows_no_iommu(sysfs) {
         return Err(hints::no_iommu(&function.bdf).explain(error()));
     }
@@ -88,24 +107,32 @@ pub(super) fn for_vfio(
     if !group {
         return match siblings.iter().any(GroupMember::blocks_vfio) {
             true => Err(hints::not_viable(&function.bdf, &siblings).explain(error())),
-            false => Ok(vec![function.clone()]),
+            false => Ok(Taken::alone(function)),
         };
     }
     let all = sysfs.pci_devices()?;
-    let mut functions = vec![function.clone()];
     let goes =
         |sibling: &&GroupMember| !sibling.is_vfio() || sibling.driver.as_deref() == Some(driver);
+    let mut taken = Taken::alone(function);
     for sibling in siblings.iter().filter(goes) {
         match all.iter().find(|other| other.bdf == sibling.bdf) {
-            Some(other) if !is_bridge(other) => functions.push(other.clone()),
+            Some(other) if !is_bridge(other) => taken.functions.push(other.clone()),
+            Some(other) if is_pci_bridge(other) && sibling.blocks_vfio() => {
+                taken.bridges.push(other.clone());
+            }
             _ if sibling.blocks_vfio() => return Err(in_the_way(error(), sibling)),
             _ => (),
         }
     }
-    Ok(functions)
+    Ok(taken)
 }
 
-/// A bridge with a driver that does DMA, or no PCI function at all.
+/// From PCI to PCI: the bus behind it needs no driver, which only looks after its hot-plug slots.
+fn is_pci_bridge(function: &PciInfo) -> bool {
+    function.class >> 8 == PCI_BRIDGE
+}
+
+/// A bridge to another bus, with a driver that does DMA; or no PCI function at all.
 fn in_the_way(error: Error, sibling: &GroupMember) -> Error {
     let driver = sibling.driver.as_deref().unwrap_or("a driver");
     error
@@ -122,15 +149,19 @@ fn allows_no_iommu(sysfs: &Sysfs) -> bool {
     std::fs::read_to_string(parameter).is_ok_and(|text| text.trim() == "Y")
 }
 
-/// The functions that go back to the kernel with `function`: those of its group that are there for userspace.
+/// The functions that go back to the kernel with `function`: those of its group that are there for userspace, or have no
+/// driver, as a bridge that made way.
 pub(super) fn of_group(sysfs: &Sysfs, function: &PciInfo) -> Result<Vec<PciInfo>> {
     let siblings = siblings(sysfs, function);
     let mut functions = vec![function.clone()];
-    let taken = |other: &PciInfo| {
-        other.driver.as_deref().is_none_or(uio_core::sys::sysfs::bind::is_for_userspace)
+    let taken = |other: &PciInfo| match other.driver.as_deref() {
+        Some(driver) => is_for_userspace(driver) && !is_bridge(other),
+        None => !is_bridge(other) || is_pci_bridge(other),
     };
-    functions.extend(sysfs.pci_devices()?.into_iter().filter(|other| {
-        siblings.iter().any(|sibling| sibling.bdf == other.bdf) && !is_bridge(other) && taken(other)
-    }));
+    functions.extend(
+        sysfs.pci_devices()?.into_iter().filter(|other| {
+            siblings.iter().any(|sibling| sibling.bdf == other.bdf) && taken(other)
+        }),
+    );
     Ok(functions)
 }
