@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libc::{CBAUD, CIBAUD, HUPCL, IXOFF, IXON};
+use uio_core::device::Presence;
 use uio_core::io::AccessError;
 use uio_core::ring::spsc::{Consumer, Producer};
 
@@ -81,6 +82,8 @@ pub(crate) struct Parts {
     pub(crate) room: Arc<RoomWanted>,
     /// The interrupt is a message, and not a level.
     pub(crate) message_signalled: bool,
+    /// Whom to ask whether the device is still there.
+    pub(crate) presence: Option<Presence>,
 }
 
 /// See the [module](self).

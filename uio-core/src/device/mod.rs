@@ -27,6 +27,7 @@ mod fault;
 mod notices;
 #[cfg(not(loom))]
 mod open_pci;
+mod presence;
 pub mod sim;
 mod spec;
 mod uio;
@@ -48,6 +49,7 @@ use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource, Watch};
 use crate::mem::dma::Domain;
 pub(crate) use backend::Backend;
 pub use devres::{Devres, DevresGuard};
+pub use presence::Presence;
 pub use spec::DeviceSpec;
 pub use vectors::IrqVectors;
 
