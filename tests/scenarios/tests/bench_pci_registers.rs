@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use nix::sys::signal::Signal;
 use scenarios::daemon::Launch;
 use scenarios::pci::{self, Function};
-use scenarios::programs;
+use scenarios::{fd, programs, wait};
 
 /// What the registers of edu hold.
 const ID: &str = "0x010000ed";
@@ -96,5 +96,37 @@ fn the_daemon_that_runs_it_does_it() {
     let text = done(&["poke", &function.spec(), "0:4", "1", "--run-dir", run_dir]);
     assert!(text.contains(&format!("logged by uiod {}", daemon.pid())), "{text}");
     assert!(daemon.log().contains("poke"));
+    daemon.end(Signal::SIGTERM).assert_clean();
+}
+
+/// Faults that the IOMMU has reported of a function.
+fn faults(function: Function) -> usize {
+    let log = Command::new("dmesg").output().expect("dmesg starts").stdout;
+    let bdf = function.to_string();
+    let which = format!("[{}]", bdf.trim_start_matches("0000:"));
+    let log = String::from_utf8_lossy(&log);
+    log.lines().filter(|line| line.contains("DMAR") && line.contains(&which)).count()
+}
+
+#[test]
+fn a_transfer_to_where_nothing_is_mapped_is_noticed_and_the_daemon_goes_on() {
+    let function = pci::edu(1);
+    let _bound = pci::bind(function, "vfio-pci");
+    let daemon = Launch::with(&["run", &function.spec()]).start();
+    let run_dir = daemon.home().run();
+    let run_dir = run_dir.to_str().expect("a name");
+    let poke = |register: &str, value: &str| {
+        done(&["poke", &function.spec(), register, value, "--run-dir", run_dir]);
+    };
+    let before = faults(function);
+    for (register, value) in
+        [("DmaSrc", "0x40000"), ("DmaDst", "0x400000"), ("DmaCount", "64"), ("DmaCmd", "3")]
+    {
+        poke(register, value);
+    }
+    wait::until("the kernel's notice of the fault", || faults(function) > before);
+    let node = fd::both(daemon.node());
+    assert_eq!(fd::write(&node, b"still here"), Ok(10));
+    assert_eq!(fd::read_exactly(daemon.node(), 10), b"still here");
     daemon.end(Signal::SIGTERM).assert_clean();
 }
