@@ -271,8 +271,12 @@ fn a_device_that_a_process_has_open_is_refused_and_by_force_the_wait_has_an_end(
     assert_eq!(again.code, Some(1), "{again:?}");
 
     drop(holder);
-    wait::until("the kernel to take the device back", || edu.driver().is_none());
-    unbind(edu, &[]).done();
+    // What was asked for meanwhile is done now, each in its time: first it leaves vfio-pci, and it may go on to
+    // where the second command wanted it.
+    wait::until("the kernel to do as it was told", || {
+        let again = unbind(edu, &["--timeout", "20"]);
+        again.code == Some(0) && edu.driver().is_none()
+    });
     assert_state(edu, None, NO_OVERRIDE);
 }
 
