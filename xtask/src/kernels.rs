@@ -44,6 +44,11 @@ impl Kernel {
         Ok(self.image().join("boot").join(format!("vmlinuz-{}", self.release()?)))
     }
 
+    /// The options that it was built with.
+    pub(crate) fn config(self) -> Result<PathBuf> {
+        Ok(self.image().join("boot").join(format!("config-{}", self.release()?)))
+    }
+
     /// Where its modules and their indexes are.
     pub(crate) fn modules(self) -> Result<PathBuf> {
         Ok(self.image().join("lib/modules").join(self.release()?))

@@ -31,10 +31,12 @@ Usage: cargo xtask COMMAND
       the tests need that run without a virtual machine. Needs root to install;
       without it, prints the command to run.
 
-  vm [--kernel 6.1|6.12] [--add PATH]... [--timeout SECONDS] -- COMMAND...
+  vm [--kernel 6.1|6.12] [--machine NAME] [--add PATH]... [--timeout SECONDS] -- COMMAND...
       Boot a Debian kernel (6.12) in QEMU with uiod, uioctl and the uio_dummy
       module in place, run COMMAND there under sh, and exit with its status.
       Standard output and error are COMMAND's own. PATH appears as /add/NAME.
+      The machine has PCI devices to drive behind an IOMMU; NAME is one that lacks
+      something: no-iommu, no-intremap, lockdown, no-vfio; or has more: group.
       Exit status 125: the guest crashed, hung past the timeout (300 s), or its
       kernel logged a warning; the console is in target/bench/console-*.log.
 

@@ -4,7 +4,7 @@
 //! a small one that is made for each run (the binaries, the uio_dummy module, what `--add` names). It
 //! has no disk and no network. QEMU ([`qemu`]) carries COMMAND's streams over virtio ports, so they are
 //! byte-exact and stay apart from the console, which goes to a log that is searched for kernel warnings
-//! ([`console`]). What hardware it finds, [`machine`] says; its root may plug devices ([`monitor`]).
+//! ([`console`]). What hardware it finds, [`mod@machine`] says; its root may plug devices ([`monitor`]).
 
 mod archive;
 mod console;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::failure::{Failure, Result, bench, usage};
 use crate::kernels::{KERNELS, Kernel};
 use crate::paths::{self, RunDir};
-use crate::process::{cargo, run};
+use crate::process::{SharedWriter, cargo, run};
 use crate::setup::{self, Scope};
 
 pub(crate) use machine::{MACHINES, Machine};
@@ -32,6 +32,9 @@ pub(crate) use machine::{MACHINES, Machine};
 const BINARIES: [&str; 2] = ["uiod", "uioctl"];
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How often a guest is started that dies before it has run anything.
+const ATTEMPTS: u32 = 3;
 
 /// What a guest is to do.
 #[derive(Debug)]
@@ -151,11 +154,34 @@ pub(crate) fn prepare() -> Result<Vec<PathBuf>> {
 }
 
 /// Boots, runs the command with `out` as its standard output, and returns its status.
+///
+/// Now and then a kernel dies while it sets itself up, at an `int3` that it has just taken out of its code again: the
+/// emulator of QEMU before 8.1 can still run the old text. Such a guest has not run anything yet, and is started anew.
 pub(crate) fn boot(guest: &Guest, binaries: &[PathBuf], out: Box<dyn Write + Send>) -> Result<u8> {
+    let out = SharedWriter::new(out);
+    let mut attempt = 1;
+    loop {
+        let console = console::Log::new(guest.kernel.name)?;
+        let end = start(guest, binaries, &console, &out);
+        let unborn = matches!(end, Ok(qemu::End::Vanished)) && !console.came_to_init();
+        if !unborn || attempt == ATTEMPTS {
+            return conclude(guest, end, console);
+        }
+        eprintln!("xtask: the guest died before it ran anything; starting it again");
+        attempt += 1;
+    }
+}
+
+/// Starts the guest once.
+fn start(
+    guest: &Guest,
+    binaries: &[PathBuf],
+    console: &console::Log,
+    out: &SharedWriter,
+) -> Result<qemu::End> {
     let run_dir = RunDir::new()?;
     let initrd = run_dir.join("initrd");
     image::write(guest, binaries, &initrd)?;
-    let console = console::Log::new(guest.kernel.name)?;
     let boot = qemu::Boot {
         kernel: guest.kernel,
         machine: guest.machine,
@@ -164,7 +190,12 @@ pub(crate) fn boot(guest: &Guest, binaries: &[PathBuf], out: Box<dyn Write + Sen
         run_dir: &run_dir,
         timeout: guest.timeout,
     };
-    let end = boot.run(out).and_then(|end| match end {
+    boot.run(Box::new(out.clone()))
+}
+
+/// The status that a guest's end means.
+fn status(guest: &Guest, end: qemu::End) -> Result<u8> {
+    match end {
         qemu::End::Status(status) => Ok(status),
         qemu::End::Broken(why) => Err(bench(format!("the guest's set-up failed: {why}"))),
         qemu::End::Vanished => {
@@ -173,12 +204,12 @@ pub(crate) fn boot(guest: &Guest, binaries: &[PathBuf], out: Box<dyn Write + Sen
         qemu::End::TimedOut => {
             Err(bench(format!("the guest hung: no status after {:?}", guest.timeout)))
         }
-    });
-    conclude(end, console)
+    }
 }
 
 /// A kernel that complained fails the run, whatever the command's status.
-fn conclude(end: Result<u8>, console: console::Log) -> Result<u8> {
+fn conclude(guest: &Guest, end: Result<qemu::End>, console: console::Log) -> Result<u8> {
+    let end = end.and_then(|end| status(guest, end));
     let complaint = console.complaint();
     let failure: Failure = match (end, complaint) {
         (Ok(status), None) => {

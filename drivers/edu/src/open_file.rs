@@ -120,20 +120,8 @@ impl OpenFile {
         blocks: bool,
         data: &[u8],
     ) -> Result<usize, Errno> {
-        if let Some(store) = &self.store {
-            if store.waited_for && !blocks {
-                return Err(Errno::EAGAIN);
-            }
-            let result = dma.claim(store.ticket);
-            if matches!(result, Err(Errno::EAGAIN)) {
-                return Err(Errno::EAGAIN);
-            }
-            let (waited_for, len) = (store.waited_for, store.len);
-            self.store = None;
-            result?;
-            if waited_for {
-                return Ok(len);
-            }
+        if let Some(len) = self.stored(dma, blocks)? {
+            return Ok(len);
         }
         let len = data.len().min(LONGEST - self.write_at);
         if data.is_empty() {
@@ -148,6 +136,26 @@ impl OpenFile {
         content.len = self.write_at;
         content.changed();
         if blocks { Err(Errno::EAGAIN) } else { Ok(len) }
+    }
+
+    /// How the store at hand ended, if there is one: so many bytes for the write that waits for it, nothing to say
+    /// for one that nobody waits for.
+    fn stored(&mut self, dma: &Dma, blocks: bool) -> Result<Option<usize>, Errno> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let (waited_for, len) = (store.waited_for, store.len);
+        if waited_for && !blocks {
+            return Err(Errno::EAGAIN);
+        }
+        let result = dma.claim(store.ticket);
+        if matches!(result, Err(Errno::EAGAIN)) {
+            return Err(Errno::EAGAIN);
+        }
+        self.store = None;
+        if waited_for && result.is_err() {
+            // What the client writes next goes where this was to go.
+            self.write_at -= len;
+        }
+        result.map(|_| waited_for.then_some(len))
     }
 
     /// What the file is ready for. Begins the fetch that a read would need.

@@ -109,7 +109,8 @@ impl Running {
         let causes = Arc::new(Causes::default());
         let half = BottomHalf { causes: Arc::clone(&causes), engines: Arc::clone(&engines.0) };
         let tasklet = Tasklet::new(probe.softirqs, device.name(), move || half.run())?;
-        let top_half = TopHalf { regs, causes, tasklet: tasklet.clone(), stats };
+        let presence = device.presence();
+        let top_half = TopHalf { regs, presence, causes, tasklet: tasklet.clone(), stats };
         let irq = irq::Registration::request(
             &vectors.line(0)?,
             flags(vectors.kind()),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use uio_core::device::Presence;
 use uio_core::io::{Io, IoRegion};
 use uio_core::irq::{Handler, IrqReturn};
 use uio_core::softirq::Tasklet;
 
-use crate::regs::{Id, IrqAck, IrqStatus};
+use crate::regs::{IrqAck, IrqStatus};
 use crate::stats::Stats;
 
 /// The causes that the top half saw and the bottom half has not looked at yet.
@@ -32,6 +33,8 @@ impl Causes {
 /// still asserted fires again.
 pub(crate) struct TopHalf {
     pub(crate) regs: IoRegion,
+    /// All bits may have been raised, or nothing answers any more.
+    pub(crate) presence: Presence,
     pub(crate) causes: Arc<Causes>,
     pub(crate) tasklet: Tasklet,
     pub(crate) stats: Arc<Stats>,
@@ -40,7 +43,7 @@ pub(crate) struct TopHalf {
 impl Handler for TopHalf {
     fn handle(&self) -> IrqReturn {
         let bits = self.regs.read::<IrqStatus>().raw();
-        if bits == 0 || bits == u32::MAX && self.is_silent() {
+        if bits == 0 || bits == u32::MAX && !self.presence.check() {
             return IrqReturn::None;
         }
         self.regs.write(IrqAck::new(bits));
@@ -48,12 +51,5 @@ impl Handler for TopHalf {
         self.causes.note(bits);
         self.tasklet.schedule();
         IrqReturn::Handled
-    }
-}
-
-impl TopHalf {
-    /// Whether nothing answers any more. All bits may have been raised, but no device is called so.
-    fn is_silent(&self) -> bool {
-        self.regs.read::<Id>().raw() == u32::MAX
     }
 }

@@ -90,7 +90,7 @@ fn echo_and_cat_and_dd_and_cmp() {
         assert_eq!(said.stdout, b"Hello\nHello\n", "{said:?}");
         let copied = rig.shell(
             r#"f=$(mktemp) && head -c 2048 /dev/urandom > "$f" &&
-               dd if="$f" of="$NODE" bs=100 2>&- && dd if="$NODE" bs=300 2>&- | cmp - "$f"; r=$?
+               dd if="$f" of="$NODE" bs=100 status=none && dd if="$NODE" bs=300 status=none | cmp - "$f"; r=$?
                rm "$f"; exit $r"#,
         );
         assert!(copied.status.success(), "{copied:?}");

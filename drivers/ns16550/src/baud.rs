@@ -5,7 +5,7 @@
 use libc::{
     B50, B75, B110, B134, B150, B200, B300, B600, B1200, B1800, B2400, B4800, B9600, B19200,
     B38400, B57600, B115200, B230400, B460800, B500000, B576000, B921600, B1000000, B1152000,
-    B1500000, B2000000, B2500000, B3000000, B3500000, B4000000, BOTHER, CBAUD,
+    B1500000, B2000000, B2500000, B3000000, B3500000, B4000000, BOTHER, CBAUD, CIBAUD,
 };
 
 /// Clock of the UART on PCs and of QEMU's cards, in Hz: 16 times 115200.
@@ -79,7 +79,11 @@ pub(crate) fn decode(cflag: u32, other: u32) -> u32 {
     }
 }
 
-/// `cflag` with this rate: by its number if it has one, else BOTHER.
+/// Where the input's rate stands in `c_cflag` (`IBSHIFT`).
+const INPUT_SHIFT: u32 = 16;
+
+/// `cflag` with this rate: by its number if it has one, else BOTHER. A client that names the rate of the input too,
+/// which is the same, gets that back.
 pub(crate) fn encode(cflag: u32, rate: u32) -> u32 {
     let named = NAMED.iter().find(|(_, named)| *named == rate);
     let code = match named {
@@ -88,7 +92,8 @@ pub(crate) fn encode(cflag: u32, rate: u32) -> u32 {
         Some((code, _)) => *code,
         None => BOTHER,
     };
-    (cflag & !CBAUD) | code
+    let input = if cflag & CIBAUD == 0 { 0 } else { code << INPUT_SHIFT };
+    (cflag & !(CBAUD | CIBAUD)) | code | input
 }
 
 #[cfg(test)]
@@ -115,6 +120,7 @@ mod tests {
         assert_eq!(decode(encode(0, 12345), 12345), 12345);
         assert_eq!(decode(0, 12345), 0, "B0");
         assert_eq!(encode(BOTHER, 9600), BOTHER, "as the client said it");
+        assert_eq!(encode(B50 | B50 << 16, 9600), B9600 | B9600 << 16, "the input's too");
     }
 
     #[test]

@@ -16,7 +16,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use libc::{HUPCL, IXOFF, IXON};
+use libc::{CBAUD, CIBAUD, HUPCL, IXOFF, IXON};
+use uio_core::device::Presence;
 use uio_core::io::AccessError;
 use uio_core::ring::spsc::{Consumer, Producer};
 
@@ -81,6 +82,8 @@ pub(crate) struct Parts {
     pub(crate) room: Arc<RoomWanted>,
     /// The interrupt is a message, and not a level.
     pub(crate) message_signalled: bool,
+    /// Whom to ask whether the device is still there.
+    pub(crate) presence: Option<Presence>,
 }
 
 /// See the [module](self).
@@ -207,7 +210,7 @@ impl Hardware {
             self.write_divisor(divisor)?;
             new = new.running_at(divisor.actual);
         } else {
-            new.cflag &= !libc::CBAUD;
+            new.cflag &= !(CBAUD | CIBAUD);
         }
         self.termios = new;
         self.write_fcr()?;

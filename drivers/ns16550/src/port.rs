@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use uio_core::device::Presence;
 use uio_core::driver::RingFill;
 use uio_core::error::{Errno, Error, Result};
 use uio_core::io::IoRegion;
@@ -29,7 +30,7 @@ const RX_BYTES: usize = 64 * 1024;
 const TX_BYTES: usize = 4096;
 
 /// How a port is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Where in the region its registers begin, in bytes.
     pub base: usize,
@@ -39,12 +40,20 @@ pub struct Settings {
     pub clock: u32,
     /// Its interrupt is a message (MSI), and not a level.
     pub message_signalled: bool,
+    /// Whom to ask whether the device is still there, when it answers nothing but ones.
+    pub presence: Option<Presence>,
 }
 
 impl Default for Settings {
     /// At the beginning of the region, byte after byte, with the clock of a PC and a line.
     fn default() -> Self {
-        Self { base: 0, layout: Layout::BYTES, clock: baud::PC_CLOCK, message_signalled: false }
+        Self {
+            base: 0,
+            layout: Layout::BYTES,
+            clock: baud::PC_CLOCK,
+            message_signalled: false,
+            presence: None,
+        }
     }
 }
 
@@ -115,6 +124,7 @@ impl Port {
             tx,
             room: Arc::clone(&room),
             message_signalled: settings.message_signalled,
+            presence: settings.presence,
         };
         let hold = Arc::new(LineHold::new(line.clone()));
         let alarm = Alarm::new(name);

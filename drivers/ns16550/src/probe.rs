@@ -61,7 +61,9 @@ impl Driver for Ns16550 {
         let mut ports = Vec::new();
         for index in 0..count {
             let base = index * layout.bytes();
-            let settings = Settings { base, layout, message_signalled, ..Settings::default() };
+            let presence = Some(device.presence());
+            let settings =
+                Settings { base, layout, message_signalled, presence, ..Settings::default() };
             let port = Port::new(device.name(), region.clone(), settings, &line, probe.softirqs)?;
             ports.push(Arc::new(port));
         }

@@ -54,6 +54,10 @@ impl Hardware {
         let raw = self.parts.regs.read::<Lsr>()?.raw();
         // All ones may be a break, or nobody: IIR has bits that are never set.
         if raw == u8::MAX && self.parts.regs.read::<Iir>()?.raw() == u8::MAX {
+            // A device that does not answer is gone from here on; this one may yet.
+            if let Some(presence) = &self.parts.presence {
+                presence.check();
+            }
             return Ok(Lsr::default());
         }
         let errors = Lsr::default().with(Lsr::PARITY, true).with(Lsr::FRAMING, true);

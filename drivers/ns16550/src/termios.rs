@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use libc::{
-    B9600, CIBAUD, CLOCAL, CMSPAR, CREAD, CRTSCTS, CS6, CS7, CS8, CSIZE, CSTOPB, ECHO, ECHONL,
-    HUPCL, ICANON, ISIG, IUCLC, OCRNL, OFDEL, OFILL, ONLCR, OPOST, PARENB, PARODD, VMIN, VSTART,
-    VSTOP, VTIME,
+    B9600, CLOCAL, CMSPAR, CREAD, CRTSCTS, CS6, CS7, CS8, CSIZE, CSTOPB, ECHO, ECHONL, HUPCL,
+    ICANON, ISIG, IUCLC, OCRNL, OFDEL, OFILL, ONLCR, OPOST, PARENB, PARODD, VMIN, VSTART, VSTOP,
+    VTIME,
 };
 
 use crate::baud;
@@ -92,7 +92,6 @@ impl Termios {
         self.iflag &= !IUCLC;
         self.oflag &= OUTPUT;
         self.lflag &= !NOT_OFFERED;
-        self.cflag &= !CIBAUD;
         self.line = 0;
         if self.cflag & PARENB == 0 {
             self.cflag &= !CMSPAR;

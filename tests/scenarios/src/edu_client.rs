@@ -30,7 +30,8 @@ def name_of_error(call, *arguments):
     try:
         call(*arguments)
     except OSError as error:
-        return errno.errorcode[error.errno]
+        # Python knows this number by its other name.
+        return "EOPNOTSUPP" if error.errno == errno.EOPNOTSUPP else errno.errorcode[error.errno]
     return "none"
 "#;
 

@@ -1,40 +1,25 @@
 //! Devices that are pulled and plugged while the guest runs: the nvme and the e1000e, in a [`Bay`] each.
 //!
 //! To *pull* is surprise removal: the device is gone at once, and the kernel finds that out after it. QEMU has no
-//! hand to pull with, but it takes the device away when the root port's Slot Control says "power off, indicator
-//! off" (`pcie_cap_slot_write_config` in QEMU's `hw/pci/pcie.c`), and that is written here behind the back of the
-//! kernel's `pciehp`, for which the port has no power controller. To *unplug* is orderly: the kernel takes the
-//! driver from the device first. To *plug* is asked of QEMU, through the virtio port `monitor` (`xtask/src/vm/monitor.rs`).
+//! hand to pull with, but a way to eject a device by the root port's register ([`crate::slot`]), which is used behind
+//! the back of the kernel's `pciehp`. To *unplug* is orderly: the kernel takes the driver from the device first. To
+//! *plug* is asked of QEMU, through the virtio port `monitor` (`xtask/src/vm/monitor.rs`).
 //!
 //! A round takes a quarter of a second: 0.1 s for the kernel to forget the device, 0.1 s that it waits after the link
 //! is up (`pcie_wait_for_link`), and what it takes to set the device up.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nix::poll::PollFlags;
 
 use crate::pci::Function;
+use crate::slot::{Indicator, Slot};
 use crate::{fd, task, wait};
 
 /// Where the guest asks for a device.
 const MONITOR: &str = "/dev/virtio-ports/monitor";
-
-/// Where the configuration space has its list of capabilities.
-const CAPABILITIES: u64 = 0x34;
-/// The PCI Express capability's id.
-const EXPRESS: u8 = 0x10;
-/// Slot Control, in that capability.
-const SLOT_CONTROL: u64 = 0x18;
-
-/// Power controller: off.
-const POWER_OFF: u16 = 1 << 10;
-/// Power indicator: what of the register it is, and two of its values.
-const INDICATOR: u16 = 3 << 8;
-const INDICATOR_ON: u16 = 1 << 8;
-const INDICATOR_OFF: u16 = 3 << 8;
 
 /// What QEMU says while it still lets go of the device that was there.
 const NOT_YET: [&str; 4] = ["Duplicate", "conflict", "occupied", "in use"];
@@ -78,10 +63,7 @@ impl Bay {
     ///
     /// If the port's configuration space cannot be written.
     pub fn pull(self) {
-        let config = self.config();
-        let control = slot_control(&config);
-        let off = read16(&config, control) | POWER_OFF | INDICATOR_OFF;
-        config.write_all_at(&off.to_le_bytes(), control).expect("the register can be written");
+        Slot::of(self.port).eject();
     }
 
     /// Waits until the kernel has forgotten the device.
@@ -92,6 +74,7 @@ impl Bay {
     pub fn await_gone(self) {
         let device = self.device();
         wait::until(&format!("{device} to be gone"), || !device.exists());
+        Slot::of(self.port).await_rest();
     }
 
     /// Pulls the device and waits until the kernel has forgotten it.
@@ -130,12 +113,11 @@ impl Bay {
     /// Takes the device out that the kernel has given up.
     fn take_out(self) {
         self.await_gone();
-        let config = self.config();
-        let control = slot_control(&config);
-        // It blinks until the kernel has come to the end of it.
-        wait::until("the slot's indicator to be off", || indicator(&config) == INDICATOR_OFF);
-        let off = read16(&config, control) | POWER_OFF;
-        config.write_all_at(&off.to_le_bytes(), control).expect("the register can be written");
+        let slot = Slot::of(self.port);
+        wait::until("the slot's indicator to be off", || slot.shows(Indicator::Off));
+        let before = slot.rests();
+        slot.eject();
+        slot.await_rest_since(before);
     }
 
     /// Plugs the device in and waits until the kernel has set it up. It has no driver then, unless a module was
@@ -145,23 +127,19 @@ impl Bay {
     ///
     /// When the deadline passes, and if QEMU refuses.
     pub fn plug(self) {
+        // What was there is gone, and the kernel is done with that.
+        self.await_gone();
         wait::until(&format!("QEMU to plug {}", self.id), || {
             let answer = ask(&format!("plug {}", self.id));
             let later = NOT_YET.iter().any(|words| answer.contains(words));
             assert!(answer == "ok" || later, "plug {}: {answer}", self.id);
             !later
         });
-        let (config, device) = (self.config(), self.device());
+        let (slot, device) = (Slot::of(self.port), self.device());
         wait::until(&format!("{device} to be set up"), || {
-            device.exists() && indicator(&config) == INDICATOR_ON
+            device.exists() && slot.shows(Indicator::On)
         });
-    }
-
-    /// The port's configuration space.
-    fn config(self) -> File {
-        let path = self.port.dir().join("config");
-        let file = OpenOptions::new().read(true).write(true).open(path);
-        file.expect("the port's configuration space opens")
+        slot.await_rest();
     }
 
     /// The slot's directory in sysfs.
@@ -178,29 +156,6 @@ impl Bay {
 fn is_of(slot: &Path, device: &str) -> bool {
     let address = fs::read_to_string(slot.join("address")).unwrap_or_default();
     device.split('.').next() == Some(address.trim_end())
-}
-
-fn indicator(config: &File) -> u16 {
-    read16(config, slot_control(config)) & INDICATOR
-}
-
-/// Where Slot Control is.
-fn slot_control(config: &File) -> u64 {
-    let mut at = u64::from(read16(config, CAPABILITIES) & 0xfc);
-    while at != 0 {
-        let [id, next] = read16(config, at).to_le_bytes();
-        if id == EXPRESS {
-            return at + SLOT_CONTROL;
-        }
-        at = u64::from(next & 0xfc);
-    }
-    panic!("the port has no PCI Express capability");
-}
-
-fn read16(config: &File, at: u64) -> u16 {
-    let mut bytes = [0; 2];
-    config.read_exact_at(&mut bytes, at).expect("the configuration space can be read");
-    u16::from_le_bytes(bytes)
 }
 
 /// Sends a line to the monitor and returns the answer.

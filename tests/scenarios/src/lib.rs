@@ -5,12 +5,15 @@
 //! - [`daemon`]: starting and ending `uiod`; [`refusal`]: when it does not start;
 //! - [`control`]: what it says about itself;
 //! - [`client`]: other programs that use the node; [`fd`]: descriptors of our own; [`task`]: calls that may block;
+//! - [`doctor`]: what `uioctl doctor` finds, and those who do what it says;
 //! - [`edu_client`]: Python programs that know the ioctls of `edu`;
 //! - [`stream`]: bytes that tell where they come from;
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
-//! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them;
+//! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them, [`slot`] what they are plugged into;
+//! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
+//! - [`uioctl`]: the tool, run to its end;
 //! - [`wait`] has the deadlines.
 //!
 //! The test process is never the daemon: who serves a node and uses it too cannot be killed.
@@ -19,6 +22,8 @@
 pub mod client;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
+pub mod edu;
 pub mod edu_client;
 pub mod fd;
 pub mod hotplug;
@@ -27,8 +32,10 @@ pub mod pci;
 pub mod process;
 pub mod programs;
 pub mod refusal;
+mod slot;
 pub mod stream;
 pub mod task;
 pub mod trace;
+pub mod uioctl;
 pub mod wait;
 pub mod world;

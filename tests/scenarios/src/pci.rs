@@ -196,6 +196,11 @@ pub fn bind(function: Function, driver: &str) -> Bound {
     bound
 }
 
+/// Leaves the function as it is, for a story that has it bound by others.
+pub fn as_it_is(function: Function) -> Bound {
+    Bound { function, had_driver: function.driver().is_some() }
+}
+
 impl Drop for Bound {
     fn drop(&mut self) {
         let function = self.function;

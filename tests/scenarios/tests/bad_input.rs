@@ -25,7 +25,9 @@ fn a_device_that_is_none() {
     refused(&["run", "usb:1"], USAGE, &["usb:1", "no such kind", "sim:uio_dummy"]);
     refused(&["run", "uio0"], USAGE, &["uio0", "what kind", "uio:uio0"]);
     refused(&["run", "uio:"], USAGE, &["uio:", "which device"]);
-    refused(&["run", "pci:0000:00:03.0"], USAGE, &["pci:0000:00:03.0", "UIO devices only"]);
+    refused(&["run", "pci:0000:00:03"], USAGE, &["0000:00:03", "0000:00:03.0"]);
+    refused(&["run", "pci:fffe:ff:1f.7"], FAILED, &["fffe:ff:1f.7", "uioctl ls"]);
+    refused(&["run", "of:/soc/uart"], USAGE, &["of:/soc/uart", "uio:NAME"]);
     refused(&["run", "sim:nothing"], FAILED, &["sim:nothing", "no such model", "uio_dummy"]);
     refused(&["run", "uio:nothing"], FAILED, &["no UIO device is called nothing", "; "]);
     refused(&["run", "uio:uio99"], FAILED, &["uio99", "; "]);

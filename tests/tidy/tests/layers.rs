@@ -24,7 +24,7 @@ const MODULES: [&str; 17] = [
 ];
 
 /// The workspace's own crates that each crate may be built with.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("uio-core", &[]),
     ("edu-model", &["uio-core"]),
     ("uio-dummy-model", &["uio-core"]),
@@ -41,6 +41,7 @@ const CRATES: [(&str, &[&str]); 9] = [
             "uio-dummy-model",
         ],
     ),
+    ("dice", &["uio-core", "uiod"]),
     ("uioctl", &["uio-core"]),
     ("scenarios", &["uio-core"]),
     ("tidy", &[]),

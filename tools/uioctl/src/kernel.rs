@@ -1,7 +1,7 @@
 //! Requests to the kernel that may take for ever: [`Children`] makes each in a process of its own, and gives up on time.
 //!
 //! A process that is given up is left behind: its request goes on, and it ends when the kernel has done it. It has none
-//! of our descriptors, so nobody waits for it. [`Undisturbed`] keeps signals away from a transaction.
+//! of our descriptors, so nobody waits for it. [`hold_signals`] keeps signals away from a transaction.
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use nix::sys::signal::{SigmaskHow, Signal, pthread_sigmask};
 use uio_core::sys::sysfs::bind::Kernel;
 use uio_core::{Errno, Error, Result};
 
@@ -88,26 +88,10 @@ impl Kernel for Children {
     }
 }
 
-/// While it is there, Ctrl-C and the like wait: a transaction is done, or taken back, and takes bounded time.
-#[derive(Debug)]
-pub(crate) struct Undisturbed {
-    before: SigSet,
-}
-
-impl Undisturbed {
-    /// Holds signals back. Threads and processes that are started from here do so, too.
-    pub(crate) fn start() -> Self {
-        let held = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-        let mut before = SigSet::empty();
-        let held = held.into_iter().collect();
-        // It fails for a wrong `how` alone.
-        let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&held), Some(&mut before));
-        Self { before }
-    }
-}
-
-impl Drop for Undisturbed {
-    fn drop(&mut self) {
-        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None);
-    }
+/// From here to the end of this process Ctrl-C and the like wait: a transaction is done, or taken back, and said to be.
+/// All of it takes bounded time. Threads and processes that are started from here do the same.
+pub(crate) fn hold_signals() {
+    let held = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    // It fails for a wrong `how` alone.
+    let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&held), None);
 }

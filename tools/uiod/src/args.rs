@@ -27,7 +27,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The devices: sim:uio_dummy, uio:uio0, uio:NAME or uio:SYSFS-PATH.
+    /// The devices: sim:uio_dummy, uio:uio0, uio:NAME, uio:SYSFS-PATH or pci:0000:00:03.0.
     #[arg(value_name = "DEVICE", required_unless_present = "config")]
     pub(crate) devices: Vec<DeviceSpec>,
     /// A TOML file that says the same as these flags; flags given here win.
@@ -63,6 +63,9 @@ pub(crate) struct Options {
     /// The node's group, a name or a number.
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<String>,
+    /// Lets a device master the bus also on uio_pci_generic, where no IOMMU keeps it from any of the memory.
+    #[arg(long)]
+    pub(crate) i_accept_dma_risk: bool,
     /// Where the control socket is made [default: /run/uiod for root, $XDG_RUNTIME_DIR/uiod for others].
     #[arg(long, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,

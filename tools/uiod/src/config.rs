@@ -12,6 +12,7 @@
 //! node = "uio_dummy0"
 //! mode = "660"
 //! group = "plugdev"
+//! i-accept-dma-risk = false   # true: it may master the bus without an IOMMU (uio_pci_generic)
 //! ```
 
 use std::fs;
@@ -50,6 +51,8 @@ pub(crate) struct DeviceConfig {
     pub(crate) mode: Option<String>,
     pub(crate) owner: Option<String>,
     pub(crate) group: Option<String>,
+    #[serde(default)]
+    pub(crate) i_accept_dma_risk: bool,
 }
 
 /// Reads and checks the form of the file at `path`.

@@ -60,7 +60,8 @@ impl Daemon {
         program: &Program,
         gone: &UnboundedSender<Gone>,
     ) -> Result<()> {
-        let device = Device::open(&settings.spec, &self.dispatcher, &program.models)?;
+        let device =
+            Device::open_with(&settings.spec, &settings.open, &self.dispatcher, &program.models)?;
         let name = program.drivers.find(&device, settings.driver.as_deref())?;
         let instance = self.running().filter(|unit| unit.driver.name() == name).count();
         let probe = Probe {

@@ -6,7 +6,7 @@ use nix::unistd::{Group, User};
 use tracing_subscriber::EnvFilter;
 use uio_core::Result;
 use uio_core::chardev::{self, NodeKind};
-use uio_core::device::DeviceSpec;
+use uio_core::device::{DeviceSpec, OpenOptions};
 use uio_core::error::Error;
 use uio_core::pci::IrqTypes;
 
@@ -29,6 +29,7 @@ pub(crate) struct DeviceSettings {
     /// The kinds of interrupts that the driver may take.
     pub(crate) irq_types: IrqTypes,
     pub(crate) node: chardev::Options,
+    pub(crate) open: OpenOptions,
 }
 
 impl Settings {
@@ -102,7 +103,8 @@ impl Settings {
                 let layers = Layers { flags, device, config };
                 let driver = layers.text(|f| &f.driver, |d| &d.driver, |_| &None);
                 let irq_types = layers.irq_types()?;
-                Ok(DeviceSettings { spec, driver, irq_types, node: layers.node(&run_dir)? })
+                let open = layers.open();
+                Ok(DeviceSettings { spec, driver, irq_types, node: layers.node(&run_dir)?, open })
             })
             .collect::<Result<_>>()?;
         Ok(Self { devices, log: log.to_owned(), run_dir })
@@ -172,6 +174,11 @@ impl<'a> Layers<'a> {
             |text| text.parse::<IrqTypes>().map_err(|error| error.to_string()),
         )?;
         Ok(types.unwrap_or(IrqTypes::ALL))
+    }
+
+    fn open(&self) -> OpenOptions {
+        let listed = self.device.is_some_and(|device| device.i_accept_dma_risk);
+        OpenOptions::default().accept_dma_risk(self.flags.i_accept_dma_risk || listed)
     }
 
     fn node(&self, run_dir: &std::path::Path) -> Result<chardev::Options> {
@@ -266,6 +273,15 @@ mod tests {
         let types = |args| settings(args).unwrap().devices[0].irq_types;
         assert_eq!(types(&["uiod"]), IrqTypes::ALL);
         assert_eq!(types(&["uiod", "run", "sim:uio_dummy", "--irq", "intx"]), IrqTypes::INTX);
+    }
+
+    #[test]
+    fn the_risk_of_dma_is_accepted_for_all_by_the_flag_or_for_one_in_its_section() {
+        let accepts = |args: &[&str]| settings(args).unwrap().devices[0].open.accept_dma_risk;
+        assert!(!accepts(&["uiod", "run", "pci:00:03.0"]));
+        assert!(accepts(&["uiod", "run", "pci:00:03.0", "--i-accept-dma-risk"]));
+        let file = config("[[device]]\ndevice = 'pci:0000:00:03.0'\ni-accept-dma-risk = true\n");
+        assert!(accepts(&["uiod", "run", "--config", file.path().to_str().unwrap()]));
     }
 
     #[test]

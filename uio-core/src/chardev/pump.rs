@@ -343,7 +343,10 @@ impl<A: Answer> Pump<A> {
                     WaitingCall::Ioctl { cmd: waiting.cmd, state: waiting.state }
                 }
             };
-            let told = guarded(|| Ok(self.device.interrupted(&job.file, call)));
+            let told = guarded(|| {
+                self.device.interrupted(&job.file, call);
+                Ok(())
+            });
             // A panic of the driver was reported; the client is answered all the same.
             let _ = told;
         }

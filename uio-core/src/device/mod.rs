@@ -27,6 +27,7 @@ mod fault;
 mod notices;
 #[cfg(not(loom))]
 mod open_pci;
+mod presence;
 pub mod sim;
 mod spec;
 mod uio;
@@ -48,6 +49,7 @@ use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource, Watch};
 use crate::mem::dma::Domain;
 pub(crate) use backend::Backend;
 pub use devres::{Devres, DevresGuard};
+pub use presence::Presence;
 pub use spec::DeviceSpec;
 pub use vectors::IrqVectors;
 
@@ -72,9 +74,19 @@ pub struct RegionInfo {
 pub struct OpenOptions {
     /// A device may master the bus also where no IOMMU keeps it from the machine's memory (`uio_pci_generic`).
     pub accept_dma_risk: bool,
+    /// Only the registers are wanted. A PCI function without VFIO is then reached by its files in sysfs alone, also
+    /// while no driver has it, and its UIO node stays closed.
+    pub registers_only: bool,
 }
 
 impl OpenOptions {
+    /// With [`registers_only`](Self::registers_only) set.
+    #[must_use]
+    pub fn registers_only(mut self) -> Self {
+        self.registers_only = true;
+        self
+    }
+
     /// With [`accept_dma_risk`](Self::accept_dma_risk) as given.
     #[must_use]
     pub fn accept_dma_risk(mut self, accept: bool) -> Self {

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::uio_pci::UioPciBackend;
+use super::uio_pci::{RegistersBackend, UioPciBackend};
 use super::vfio::VfioBackend;
 use super::{Backend, OpenOptions};
 use crate::error::{Error, Result};
@@ -21,6 +21,10 @@ pub(super) fn open(
         // `vfio-pci`, or one for certain devices, such as `mlx5_vfio_pci`.
         Some(driver) if driver.contains("vfio") => {
             let backend = VfioBackend::open(&info, &sysfs)?;
+            Ok((backend.title(), label, Box::new(backend)))
+        }
+        Some("uio_pci_generic") | None if options.registers_only => {
+            let backend = RegistersBackend::open(&info, &sysfs)?;
             Ok((backend.title(), label, Box::new(backend)))
         }
         Some("uio_pci_generic") => {

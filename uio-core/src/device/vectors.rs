@@ -98,8 +98,9 @@ impl Device {
         first: usize,
         sources: NewVectors,
     ) -> Vec<IrqLine> {
-        let named =
-            |(index, source)| self.new_line(&format!("{}-{kind}{index}", self.name()), source);
+        // Without the title's second half: the name stands in tables.
+        let device = self.name().split(' ').next().unwrap_or_default();
+        let named = |(index, source)| self.new_line(&format!("{device}-{kind}{index}"), source);
         (first..).zip(sources).map(named).collect()
     }
 

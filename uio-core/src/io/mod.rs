@@ -42,6 +42,7 @@ pub use access::{AccessError, Io};
 pub use map::{RegisterAccess, RegisterInfo, RegisterMap};
 pub use mmio::IoMem;
 pub use peek::{peek, poke};
+#[cfg(not(loom))]
 pub(crate) use region::RegionAccess;
 pub use region::{IoRegion, RegionModel, Width};
 pub use register::{Field, FieldInfo, FieldValue, Readable, Register, Word, Writable};

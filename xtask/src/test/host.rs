@@ -28,7 +28,9 @@ const LINTS: [&str; 9] = [
 pub(super) fn run_all(stages: &mut Stages) {
     stages.run("format", || run_cargo(&["fmt", "--all", "--check"]));
     stages.run("lints", || run_cargo(&LINTS));
-    stages.run("workspace tests", || run_cargo(&["test", "--workspace", "--quiet"]));
+    stages.run("workspace tests", || {
+        run_cargo(&["test", "--workspace", "--quiet", "--no-fail-fast"])
+    });
     stages.run("code of register accesses, optimised", register_code);
     stages.run("benchmarks, one short round", || bench::smoke(&[]));
     stages.run("documentation", document);

@@ -9,7 +9,7 @@ use crate::failure::{Result, failed};
 use crate::vm::{self, Machine};
 
 /// Programs that run a second time, with FUSE nodes in the place of CUSE ones.
-const ON_FUSE_TOO: [&str; 14] = [
+const ON_FUSE_TOO: [&str; 15] = [
     "bench_unbind",
     "blocking",
     "bulk",
@@ -23,6 +23,7 @@ const ON_FUSE_TOO: [&str; 14] = [
     "one_descriptor",
     "readiness",
     "rights",
+    "serial",
     "signals",
 ];
 

@@ -20,6 +20,9 @@ const COMPLAINTS: [&str; 8] = [
     "blocked for more than",
 ];
 
+/// What the kernel prints before it starts process 1.
+const INIT: &str = "Run /init as init process";
+
 const PREFIX: &str = "console-";
 
 /// How long a log is kept.
@@ -44,6 +47,11 @@ impl Log {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the kernel came as far as process 1.
+    pub(crate) fn came_to_init(&self) -> bool {
+        self.read().contains(INIT)
     }
 
     /// The first line that says the kernel is not well.

@@ -29,7 +29,7 @@ const PROGRAMS: [(&str, &str); 8] = [
 const FILES: [&str; 1] = ["/usr/share/misc/pci.ids"];
 
 /// Raised when the base archive is made in another way from the same files.
-const BASE_FORMAT: u32 = 4;
+const BASE_FORMAT: u32 = 5;
 
 /// Writes the initramfs of one run: the base archive and what this run adds.
 pub(crate) fn write(guest: &Guest, binaries: &[PathBuf], initrd: &Path) -> Result<()> {
@@ -57,6 +57,7 @@ fn base(kernel: Kernel) -> Result<PathBuf> {
     for path in FILES {
         archive.copy(Path::new(path), path)?;
     }
+    archive.copy(&kernel.config()?, &format!("/boot/config-{}", kernel.release()?))?;
     python::add(&mut archive)?;
     let stage = RunDir::new()?;
     modules::stage(kernel, &stage.join(""))?;

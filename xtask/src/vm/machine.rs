@@ -52,7 +52,7 @@ pub(crate) const MACHINES: [Machine; 6] = [
     Machine {
         name: "group",
         more: &[
-            "pcie-pci-bridge,id=shared,addr=0x0a",
+            "pci-bridge,id=shared,addr=0x0a,chassis_nr=3,shpc=off",
             "edu,bus=shared,addr=0x01",
             "edu,bus=shared,addr=0x02",
         ],

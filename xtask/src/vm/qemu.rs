@@ -1,6 +1,6 @@
 //! QEMU: its command line, its end, and the sockets that carry the command's streams.
 //!
-//! What the hardware is, [`super::machine`] says; what the guest may ask for, [`super::monitor`].
+//! What the hardware is, [`mod@super::machine`] says; what the guest may ask for, [`super::monitor`].
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -192,3 +192,59 @@ impl<J> Slots<J> {
         std::mem::replace(&mut self.slots[index].state, State::Free)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A generator of numbers, the same each time (Knuth's MMIX).
+    fn next(state: &mut u64) -> usize {
+        *state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // CAST: the upper bits are the good ones.
+        (*state >> 33) as usize
+    }
+
+    #[test]
+    fn every_job_ends_once_or_was_taken_away_before_it_began() {
+        let (mut slots, mut state, mut owned) = (Slots::default(), 1, Vec::new());
+        let (mut asked, mut ended) = (0, 0);
+        for _ in 0..20_000 {
+            match next(&mut state) % 6 {
+                0 => {
+                    owned.push((slots.insert(asked), asked));
+                    asked += 1;
+                }
+                1 | 2 => drop(slots.begin_next()),
+                3 => slots.end_running(Ok(())),
+                4 if !owned.is_empty() => {
+                    let (ticket, job) = owned.swap_remove(next(&mut state) % owned.len());
+                    match slots.claim(ticket) {
+                        Ok(claimed) => {
+                            assert_eq!(claimed, job);
+                            assert_eq!(slots.claim(ticket).unwrap_err(), Errno::EIO, "only once");
+                            ended += 1;
+                        }
+                        Err(errno) => {
+                            assert_eq!(errno, Errno::EAGAIN);
+                            owned.push((ticket, job));
+                        }
+                    }
+                }
+                5 if !owned.is_empty() => {
+                    let (ticket, _) = owned.swap_remove(next(&mut state) % owned.len());
+                    if slots.abandon(ticket) {
+                        assert_eq!(slots.claim(ticket).unwrap_err(), Errno::EIO);
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(ended > 500, "{ended} of {asked}");
+        while slots.is_running() || slots.begin_next() {
+            slots.end_running(Ok(()));
+        }
+        owned.iter().for_each(|(ticket, job)| assert_eq!(slots.claim(*ticket), Ok(*job)));
+        assert_eq!(slots.free.len(), slots.slots.len(), "every place is free again");
+    }
+}

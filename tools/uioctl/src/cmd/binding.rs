@@ -8,7 +8,7 @@ use serde::Serialize;
 use uio_core::Error;
 use uio_core::sys::sysfs::bind::{Kernel, is_for_userspace, parse_override};
 use uio_core::sys::sysfs::rule::Rule;
-use uio_core::sys::sysfs::usage::{Machine, Use};
+use uio_core::sys::sysfs::usage::{Holder, Machine, Use};
 use uio_core::sys::sysfs::{GroupMember, PciInfo, Sysfs};
 
 use super::bind::{addresses, target};
@@ -158,9 +158,7 @@ impl Binding {
         let mut uses = Vec::new();
         for what in machine.uses_of(bdf) {
             match what {
-                Use::Open(holder) => {
-                    holders.push(HolderOf { pid: holder.pid, name: holder.name, node: holder.node })
-                }
+                Use::Open(holder) => holders.push(HolderOf::from(holder)),
                 other => uses.push(other.to_string()),
             }
         }
@@ -197,13 +195,16 @@ impl Binding {
 
     fn lines(&self) -> Vec<(&'static str, Cell)> {
         let none = || "none".to_owned();
-        let driver = self.driver.clone().unwrap_or_else(none);
+        let driver = match &self.driver {
+            Some(driver) => Cell::painted(driver, Paint::Good),
+            None => Cell::from(none()),
+        };
         let reserved = match (&self.driver_override, self.busy) {
             (_, true) => "unknown: the kernel is busy with the function".to_owned(),
             (reserved, false) => reserved.clone().unwrap_or_else(none),
         };
         let mut lines = vec![
-            ("driver", Cell::painted(driver, Paint::Good)),
+            ("driver", driver),
             ("driver_override", Cell::from(reserved)),
             ("IOMMU group", self.group_cell()),
         ];
@@ -233,6 +234,12 @@ impl Binding {
             (Some(group), _) => Cell::painted(format!("{group}, not viable"), Paint::Warn),
             (None, _) => "none".into(),
         }
+    }
+}
+
+impl From<Holder> for HolderOf {
+    fn from(Holder { pid, name, node }: Holder) -> Self {
+        Self { pid, name, node }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Registers of a device that no daemon runs: it is opened here, for as long as the command takes.
+//!
+//! Through VFIO the kernel resets the function when it is opened. On `uio_pci_generic`, and without a driver, nothing but
+//! the registers is opened.
 
 use uio_core::device::sim::Models;
-use uio_core::device::{Device, DeviceSpec};
+use uio_core::device::{Device, DeviceSpec, OpenOptions};
 use uio_core::io::{IoRegion, Width, peek, poke};
 use uio_core::irq::Dispatcher;
 use uio_core::{Errno, Error};
@@ -21,7 +24,8 @@ pub(super) fn open(spec: &DeviceSpec) -> Result<(Map, Here), Error> {
             .with_hint(format!("start one: uiod run sim:{model}")));
     }
     let dispatcher = Dispatcher::start("irq/dispatch")?;
-    let device = Device::open(spec, &dispatcher, &Models::new())?;
+    let options = OpenOptions::default().registers_only();
+    let device = Device::open_with(spec, &options, &dispatcher, &Models::new())?;
     let region = |one: &uio_core::device::RegionInfo| RegionInfo {
         index: one.index,
         name: one.name.clone(),

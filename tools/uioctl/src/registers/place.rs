@@ -95,7 +95,7 @@ pub(crate) fn find_region(map: &Map, wanted: &str) -> Result<usize, Error> {
             "" => region.index.to_string(),
             name => format!("{} ({name})", region.index),
         });
-        missing("region", wanted, map, names.collect())
+        missing("region", wanted, map, &names.collect::<Vec<_>>())
     })
 }
 
@@ -107,11 +107,12 @@ fn find_register<'a>(map: &'a Map, wanted: &str) -> Result<&'a RegisterInfo, Err
                 .with_cause(format!("{} publishes no names", map.device))
                 .with_hint("write REGION:OFFSET, such as 0:0x10");
         }
-        missing("register", wanted, map, map.registers.iter().map(|one| one.name.clone()).collect())
+        let names: Vec<_> = map.registers.iter().map(|one| one.name.clone()).collect();
+        missing("register", wanted, map, &names)
     })
 }
 
-fn missing(what: &str, wanted: &str, map: &Map, names: Vec<String>) -> Error {
+fn missing(what: &str, wanted: &str, map: &Map, names: &[String]) -> Error {
     let there_are = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     Error::new(Errno::ENOENT, format!("cannot find {what}"), wanted)
         .with_cause(format!("{} has no such {what}; there are: {there_are}", map.device))

@@ -261,6 +261,22 @@ fn with_group_all_of_it_are_taken_but_ports() {
     assert!(text.contains("--group"), "{text}");
 }
 
+/// A driver for the hot-plug slots of a bridge is in VFIO's way; the bus behind the bridge needs it not.
+#[test]
+fn with_group_a_bridge_that_is_in_the_way_loses_its_driver() {
+    let world = World::new();
+    world.give(PORT, "shpchp");
+    let text = world.run(&["bind", DISK, "vfio-pci"]).refusal(1);
+    assert!(text.contains(&format!("{PORT} is bound to shpchp")), "{text}");
+    let text = world.run(&["bind", DISK, "vfio-pci", "--group", "--dry-run", "--persist"]).stdout();
+    assert!(text.starts_with(&format!("1. unbind {PORT} from shpchp: ")), "{text}");
+    assert!(!text.contains(&format!("bind {PORT} to vfio-pci")), "{text}");
+    assert!(text.contains("no rule keeps the driver from a bridge"), "{text}");
+    world.write(&format!("sys/bus/pci/devices/{PORT}/class"), "0x060100\n");
+    let text = world.run(&["bind", DISK, "vfio-pci", "--group"]).refusal(1);
+    assert!(text.contains(PORT) && text.contains("no device that can be taken"), "{text}");
+}
+
 #[test]
 fn each_of_a_group_is_checked() {
     let world = World::new();

@@ -165,3 +165,60 @@ fn a_device_that_is_not_on_pci_says_so() {
     }
     assert!(device.pci_id().is_none());
 }
+
+/// A configuration space where nothing answers, as that of a device that was pulled out.
+struct Silence;
+
+impl ConfigAccess for Silence {
+    fn size(&self) -> usize {
+        256
+    }
+
+    fn read(&self, _at: usize, buf: &mut [u8]) -> Result<(), Errno> {
+        buf.fill(0xFF);
+        Ok(())
+    }
+
+    fn write(&self, _at: usize, _data: &[u8]) -> Result<(), Errno> {
+        Ok(())
+    }
+}
+
+struct Silent;
+
+impl Model for Silent {
+    fn regions(&self) -> Vec<(String, Arc<dyn RegionModel>)> {
+        Vec::new()
+    }
+
+    fn line(&self) -> Option<Arc<SimLine>> {
+        None
+    }
+
+    fn config(&self) -> Option<Arc<dyn ConfigAccess>> {
+        Some(Arc::new(Silence))
+    }
+}
+
+#[test]
+fn a_device_is_present_as_long_as_a_vendor_answers() {
+    let (_dispatcher, device, _) = open_function();
+    assert!(device.presence().check());
+    let dispatcher = Dispatcher::start("irq/test").unwrap();
+    let models = Models::new().with("silent", || Ok(Silent));
+    let spec = DeviceSpec::Sim("silent".to_owned());
+    let silent = Device::open(&spec, &dispatcher, &models).unwrap();
+    assert!(!silent.presence().check());
+}
+
+#[test]
+fn a_device_that_is_not_on_pci_is_present_until_it_is_gone() {
+    let line = SimLine::new().unwrap();
+    let (_dispatcher, device) = open(Some(Arc::clone(&line)));
+    let presence = device.presence();
+    assert!(presence.check());
+    let own = device.line(0).unwrap();
+    let _irq = Registration::request(&own, Flags::empty(), "toy", Arc::new(Ignore)).unwrap();
+    line.unplug();
+    wait_until("the device to be gone", || !presence.check());
+}

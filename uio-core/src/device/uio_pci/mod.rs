@@ -22,6 +22,7 @@
 mod config;
 mod line;
 mod regions;
+mod registers;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use crate::sys::uio::UioFd;
 use config::UioPciConfig;
 use line::UioPciLine;
 use regions::Regions;
+pub(super) use registers::RegistersBackend;
 
 /// A function that is bound to `uio_pci_generic`.
 pub(super) struct UioPciBackend {

@@ -15,18 +15,35 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::handle::Handle;
+use super::iommu::Space;
 use super::regions::Regions;
 use crate::device::backend::BusEvents;
 use crate::error::{Error, Result};
 use crate::sync::context;
 use crate::sys::vfio::{Group, Index};
 
+/// What is open, and is to be closed.
+pub(super) struct Open {
+    pub(super) handle: Arc<Handle>,
+    pub(super) regions: Arc<Regions>,
+    pub(super) group: Mutex<Option<Group>>,
+    pub(super) space: Arc<Space>,
+}
+
+impl Open {
+    /// The descriptor first, so that nobody maps anything any more; then what is mapped, with which the last
+    /// reference goes and the kernel ends the device; then its group, and with it all that is mapped for DMA.
+    fn close(&self) {
+        self.handle.close();
+        self.regions.revoke();
+        drop(self.group.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.space.close();
+    }
+}
+
 /// What the thread and the backend share.
 struct Shared {
-    handle: Arc<Handle>,
-    regions: Arc<Regions>,
-    /// Closed after the device.
-    group: Mutex<Option<Group>>,
+    open: Open,
     /// Signalled when the device is to be closed.
     close: EventFd,
     request: EventFd,
@@ -41,19 +58,13 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// A keeper whose thread is not there yet.
-    pub(super) fn new(handle: Arc<Handle>, regions: Arc<Regions>, group: Group) -> Result<Self> {
+    pub(super) fn new(open: Open) -> Result<Self> {
         let eventfd = || {
             EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
                 .map_err(|errno| Error::new(errno, "cannot create", "an eventfd for a device"))
         };
-        let shared = Shared {
-            handle,
-            regions,
-            group: Mutex::new(Some(group)),
-            close: eventfd()?,
-            request: eventfd()?,
-            error: eventfd()?,
-        };
+        let (close, request, error) = (eventfd()?, eventfd()?, eventfd()?);
+        let shared = Shared { open, close, request, error };
         Ok(Self { shared: Arc::new(shared), thread: Mutex::new(None) })
     }
 
@@ -61,7 +72,7 @@ impl Keeper {
     pub(super) fn listen(&self, name: &str, events: Arc<dyn BusEvents>) -> Result<()> {
         let subscribe = |index, fd: &EventFd| {
             let fds = [Some(fd.as_fd())];
-            self.shared.handle.slowly(|device| match device.irq_info(index) {
+            self.shared.open.handle.slowly(|device| match device.irq_info(index) {
                 Ok(info) if info.count > 0 => device.set_triggers(index, 0, &fds).map(drop),
                 // A function that is not on PCI Express reports no errors.
                 _ => Ok(()),
@@ -89,7 +100,7 @@ impl Keeper {
     pub(super) fn wait(&self) {
         let Some(thread) = self.thread().take() else {
             // Nobody listened: there is no thread.
-            return self.shared.close_all();
+            return self.shared.open.close();
         };
         if thread.thread().id() != thread::current().id() && !context::in_interrupt() {
             // One that panicked has said so.
@@ -120,7 +131,7 @@ impl Shared {
                 }
             }
             if close {
-                return self.close_all();
+                return self.open.close();
             }
             if error {
                 let _ = self.error.read();
@@ -139,13 +150,5 @@ impl Shared {
             }
         }
         Ok(fds.map(|fd| fd.any().unwrap_or(false)))
-    }
-
-    /// The descriptor first, so that nobody maps anything any more; then what is mapped, with which the last
-    /// reference goes and the kernel ends the device; then its group.
-    fn close_all(&self) {
-        self.handle.close();
-        self.regions.revoke();
-        drop(self.group.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -11,7 +11,7 @@
 //! # States
 //!
 //! ```text
-//!   open ──▶ the driver sets it up ──▶ revoked: mappings are ones ──▶ closed: device, then group
+//!   open ──▶ the driver sets it up ──▶ revoked: mappings are ones ──▶ closed: device, group, container
 //!                                       (gone, or dropped)             (the keeper)
 //! ```
 //!
@@ -32,8 +32,8 @@ mod irqs;
 mod pin;
 mod regions;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use nix::errno::Errno;
 
@@ -49,9 +49,9 @@ use crate::sys::sigbus::FaultMark;
 use crate::sys::sysfs::{PciInfo, Sysfs};
 use crate::sys::vfio::{CONFIG_REGION, Container, Device, Group, VfioFds};
 use config::VfioConfig;
-use events::Keeper;
+use events::{Keeper, Open};
 use handle::Handle;
-use iommu::VfioIommu;
+use iommu::{Space, VfioIommu};
 use irqs::Irqs;
 use pin::Pin;
 use regions::Regions;
@@ -64,7 +64,7 @@ pub(super) struct VfioBackend {
     regions: Arc<Regions>,
     irqs: Irqs,
     pin: Option<Arc<Pin>>,
-    container: Arc<Container>,
+    space: Arc<Space>,
     handle: Arc<Handle>,
     mark: Arc<FaultMark>,
     can_reset: bool,
@@ -98,6 +98,13 @@ impl VfioBackend {
         let regions = Regions::find(name, &handle, &config, &mark).map_err(failed)?;
         let regions = Arc::new(regions);
         let irqs = Irqs::find(name, &handle);
+        let space = Space::new(Container::new(fds.container));
+        let open = Open {
+            handle: Arc::clone(&handle),
+            regions: Arc::clone(&regions),
+            group: Mutex::new(Some(Group::new(fds.group))),
+            space: Arc::clone(&space),
+        };
         let pin = if irqs.has_pin() { Some(Pin::new(&handle)?) } else { None };
         Ok(Self {
             name: name.to_owned(),
@@ -105,8 +112,8 @@ impl VfioBackend {
             config,
             irqs,
             pin,
-            container: Arc::new(Container::new(fds.container)),
-            keeper: Keeper::new(Arc::clone(&handle), Arc::clone(&regions), Group::new(fds.group))?,
+            keeper: Keeper::new(open)?,
+            space,
             regions,
             handle,
             mark,
@@ -184,8 +191,8 @@ impl Backend for VfioBackend {
     }
 
     fn iommu(&self) -> Result<Box<dyn Iommu>> {
-        let container = Arc::clone(&self.container);
-        Ok(Box::new(VfioIommu::new(self.thing(), container, Arc::clone(&self.handle))?))
+        let (space, handle) = (Arc::clone(&self.space), Arc::clone(&self.handle));
+        Ok(Box::new(VfioIommu::new(self.thing(), space, handle)?))
     }
 
     fn reset(&self) -> Result<()> {

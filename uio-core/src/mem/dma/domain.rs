@@ -219,7 +219,7 @@ impl Domain {
             state.allocator.free(iova);
             let usage = state.usage();
             drop(state);
-            let attempt = Attempt { domain: &self.name, iova, len, direction, usage };
+            let attempt = Attempt { domain: &self.name, iova, len, usage };
             return Err(explained(error, &attempt));
         }
         state.mapped.insert(iova.0, Entry { len, _pages: Arc::clone(&pages) });

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::{Direction, Iova, Mask, Usage};
+use super::{Iova, Mask, Usage};
 use crate::error::Error;
 use crate::sys::hints;
 use crate::sys::memlock::Memlock;
@@ -45,8 +45,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) iova: Iova,
     /// How many bytes.
     pub(crate) len: u64,
-    /// Which way.
-    pub(crate) direction: Direction,
     /// What the domain has mapped already.
     pub(crate) usage: Usage,
 }
@@ -64,13 +62,6 @@ pub(crate) fn map_failed(errno: Errno, attempt: &Attempt<'_>) -> Error {
         Errno::ENOMEM => memlock(attempt, Memlock::now()),
         Errno::ENOSPC => entries(attempt, number(Path::new(ENTRY_LIMIT))),
         Errno::EEXIST => overlap(attempt),
-        Errno::ENODEV => attempt.error(errno).with_cause("the device, or its IOMMU group, is gone"),
-        Errno::EINVAL => attempt.error(errno).with_cause(format!(
-            "the kernel does not take addresses {} to {:#x} ({:?})",
-            attempt.iova,
-            attempt.iova.0 + (attempt.len - 1),
-            attempt.direction,
-        )),
         other => attempt.error(other),
     }
 }
@@ -213,7 +204,6 @@ mod tests {
             domain: "0000:00:03.0",
             iova: Iova(0x1000),
             len: 4 * MIB,
-            direction: Direction::Bidirectional,
             usage: Usage { mappings: 3, bytes: 2 * MIB, ..Usage::default() },
         }
     }

@@ -7,6 +7,23 @@
 //! - **domain**: the addresses of one device: which may be used, and which are ([`Domain`]).
 //! - **IOMMU**: what maps pages at an IOVA ([`Iommu`]): the kernel's, or a model's.
 //!
+//! # Which memory
+//!
+//! | for | there is | the kernel's |
+//! | --- | --- | --- |
+//! | rings, tables, status words: both sides at any time | [`CoherentBox`], then [`Coherent`] | `dma_alloc_coherent` |
+//! | the same, small and many | [`Pool`] | `dma_pool` |
+//! | payload: one side at a time, in one direction | [`Buffer`], then [`Mapping`] | `dma_map_single` |
+//!
+//! # The rule of release
+//!
+//! A buffer is unmapped before it is freed, and kept where unmapping fails. That the device has stopped using it is the
+//! driver's business: its drop stops the engine first. What [`Devres`](../../device/struct.Devres.html) manages is
+//! released in the reverse order of `probe`: interrupts, then buffers, then regions. The device comes last: it switches
+//! off bus mastering, and only then unmaps what is mapped still ([`Domain::shut_down`]). The arguments are in `domain`.
+//!
+//! Lock order: a domain's state, then whatever the [`Iommu`] takes; the owner of [`Pages`] last.
+//!
 //! Mirrors `include/linux/dma-mapping.h`, `rust/kernel/dma.rs` and `drivers/iommu/iova.c`.
 
 pub mod barrier;

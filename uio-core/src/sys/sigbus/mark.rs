@@ -42,6 +42,14 @@ impl FaultMark {
         self.event.as_fd()
     }
 
+    /// Sets the flag and makes the descriptor come up, for a device that was found not to answer.
+    pub(crate) fn raise(&self) {
+        if self.set() {
+            // Fails only when the count is full, and then it is up.
+            let _ = self.signal();
+        }
+    }
+
     /// Sets the flag. Whether it was clear. For a signal handler.
     pub(super) fn set(&self) -> bool {
         // Release: pairs with the loads of those who, having seen the flag, look at what was done before. The
@@ -53,5 +61,26 @@ impl FaultMark {
     /// Makes the descriptor come up. For a signal handler.
     pub(super) fn signal(&self) -> Result<(), Errno> {
         self.event.write(1).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_was_found_not_to_answer_is_told_once() {
+        let mark = FaultMark::new().unwrap();
+        let is_up = || {
+            let mut fds = [PollFd::new(mark.event(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
+        };
+        assert!(!is_up());
+        mark.raise();
+        mark.raise();
+        assert!(is_up() && mark.gone().load(Ordering::Acquire));
+        assert_eq!(mark.event.read(), Ok(1));
     }
 }

@@ -24,7 +24,7 @@ mod numbers;
 mod open;
 mod region;
 
-pub(crate) use container::{Container, DmaMemory};
+pub(crate) use container::{Container, DmaMemory, IommuInfo};
 pub(crate) use device::Device;
 pub(crate) use group::Group;
 pub(crate) use irq::{Index, IrqInfo};

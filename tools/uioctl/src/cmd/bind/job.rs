@@ -16,7 +16,7 @@ use super::args::How;
 use super::report::{Report, RuleReport};
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::kernel::Children;
+use crate::kernel::{Children, hold_signals};
 use crate::out::Out;
 
 /// What is to become of the rules that bind at boot.
@@ -37,6 +37,8 @@ pub(super) struct Job<'a> {
     pub(super) goal: Goal,
     /// The one that was named is the first.
     pub(super) functions: Vec<PciInfo>,
+    /// Bridges that lose their driver for that.
+    pub(super) bridges: Vec<PciInfo>,
     pub(super) rules: RuleWish,
 }
 
@@ -62,6 +64,7 @@ impl Job<'_> {
         let plan = Plan::new(&sysfs, changes);
         report.steps(&plan, &sysfs);
         if !self.how.dry_run {
+            hold_signals();
             let done = plan.apply(&sysfs, &kernel);
             let outcomes: Vec<Outcome> = done.map_err(|failed| explain(&failed, &machine))?;
             report.outcomes(outcomes);
@@ -72,7 +75,7 @@ impl Job<'_> {
 
     /// What each function is, and is to be.
     fn changes(&self, kernel: &Children, machine: &Machine) -> Result<Vec<Change>> {
-        let change = |function: &PciInfo| {
+        let change = |(function, goal): (&PciInfo, &Goal)| {
             let attribute = machine.sysfs.pci_override(&function.bdf);
             let text = kernel.read(&attribute).map_err(|error| {
                 busy(Error::from_io(&error, self.act, &function.bdf), &error, machine, function)
@@ -81,10 +84,14 @@ impl Job<'_> {
                 bdf: function.bdf.clone(),
                 driver: function.driver.clone(),
                 reserved_for: parse_override(&text),
-                goal: self.goal.clone(),
+                goal: goal.clone(),
             })
         };
-        self.functions.iter().map(change).collect()
+        let bridges = self.bridges.iter().map(|bridge| (bridge, &Goal::Driverless));
+        bridges
+            .chain(self.functions.iter().map(|function| (function, &self.goal)))
+            .map(change)
+            .collect()
     }
 
     /// Before anything is touched.

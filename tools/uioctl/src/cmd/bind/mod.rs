@@ -15,12 +15,12 @@ use uio_core::{Error, Result};
 
 use crate::cli::Cli;
 use crate::failure::Failure;
-use crate::kernel::Undisturbed;
 use crate::out::Out;
 
 pub(crate) use args::{BindArgs, Places, UnbindArgs};
 pub(crate) use job::addresses;
 use job::{Job, RuleWish};
+use target::Taken;
 
 const UIO_PCI_GENERIC: &str = "uio_pci_generic";
 
@@ -36,9 +36,9 @@ pub(crate) fn bind(args: &BindArgs, cli: &Cli, out: &mut Out) -> Result<(), Fail
     let function = target::find(&sysfs, &args.device)?;
     target::refuse_bridge(&function, "cannot bind")?;
     let bound = function.driver.as_ref() == Some(&args.driver);
-    let functions = match for_vfio && (!bound || args.how.group) {
-        true => target::for_vfio(&sysfs, &function, args.how.group)?,
-        false => vec![function.clone()],
+    let Taken { functions, bridges } = match for_vfio && (!bound || args.how.group) {
+        true => target::for_vfio(&sysfs, &function, &args.driver, args.how.group)?,
+        false => Taken::alone(&function),
     };
     let goal = Goal::Driver(args.driver.clone());
     let rules = match args.persist {
@@ -47,9 +47,14 @@ pub(crate) fn bind(args: &BindArgs, cli: &Cli, out: &mut Out) -> Result<(), Fail
         ),
         false => RuleWish::Nothing,
     };
-    let job = Job { act: "cannot bind", how: &args.how, cli, goal, functions, rules };
-    let _undisturbed = Undisturbed::start();
-    job.run(notes(&sysfs, &function, &args.driver), out)
+    let mut notes = notes(&sysfs, &function, &args.driver);
+    if args.persist && !bridges.is_empty() {
+        notes.push(
+            "no rule keeps the driver from a bridge: bind with --group again after a boot".into(),
+        );
+    }
+    let job = Job { act: "cannot bind", how: &args.how, cli, goal, functions, bridges, rules };
+    job.run(notes, out)
 }
 
 pub(crate) fn unbind(args: &UnbindArgs, cli: &Cli, out: &mut Out) -> Result<(), Failure> {
@@ -69,8 +74,8 @@ pub(crate) fn unbind(args: &UnbindArgs, cli: &Cli, out: &mut Out) -> Result<(), 
     };
     let goal = if args.driverless { Goal::Driverless } else { Goal::KernelsChoice };
     let rules = if args.forget { RuleWish::Forget } else { RuleWish::Nothing };
-    let job = Job { act: "cannot unbind", how: &args.how, cli, goal, functions, rules };
-    let _undisturbed = Undisturbed::start();
+    let bridges = Vec::new();
+    let job = Job { act: "cannot unbind", how: &args.how, cli, goal, functions, bridges, rules };
     job.run(Vec::new(), out)
 }
 

@@ -209,7 +209,10 @@ impl Report {
         };
         match after {
             Some(after) => format!("{device} is bound to {after} ({was})"),
-            None if self.driverless => format!("{device} has no driver ({was})"),
+            // Left without one, or made way as a bridge.
+            None if self.driverless || self.driver.is_some() => {
+                format!("{device} has no driver ({was})")
+            }
             None => {
                 format!("{device} has no driver: the kernel has none that takes it ({was})")
             }

@@ -2,11 +2,15 @@
 
 use uio_core::pci::Address;
 use uio_core::sys::hints;
+use uio_core::sys::sysfs::bind::is_for_userspace;
 use uio_core::sys::sysfs::{GroupMember, PciInfo, Sysfs};
 use uio_core::{Errno, Error, Result};
 
 /// The base class of bridges, of the PCI Code and ID Assignment Specification.
 const BRIDGE: u32 = 0x06;
+
+/// Of these, those from PCI to PCI.
+const PCI_BRIDGE: u32 = 0x0604;
 
 /// How many addresses a message names.
 const NAMED: usize = 6;
@@ -18,25 +22,36 @@ pub(crate) fn find(sysfs: &Sysfs, address: &str) -> Result<PciInfo> {
     let bdf = wanted.to_string();
     match all.iter().find(|function| function.bdf == bdf) {
         Some(function) => Ok(function.clone()),
-        None => Err(no_such(&bdf, &all)),
+        None => Err(no_such(wanted, &all)),
     }
 }
 
-fn no_such(bdf: &str, all: &[PciInfo]) -> Error {
-    let error = Error::new(Errno::ENODEV, "no PCI function is at", bdf);
-    if all.is_empty() {
+fn no_such(wanted: Address, all: &[PciInfo]) -> Error {
+    let error = Error::new(Errno::ENODEV, "no PCI function is at", wanted);
+    let mut near: Vec<Address> =
+        all.iter().filter_map(|function| function.bdf.parse().ok()).collect();
+    if near.is_empty() {
         return error
             .with_cause("this machine has no PCI bus, or /sys is not mounted")
             .with_hint("uioctl ls lists what there is");
     }
-    let same = |other: &str| bdf.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
-    let mut near: Vec<&str> = all.iter().map(|function| &*function.bdf).collect();
-    near.sort_by_key(|other| std::cmp::Reverse(same(other)));
+    near.sort_by_key(|other| distance(wanted, *other));
     near.truncate(NAMED);
     near.sort_unstable();
+    let named: Vec<String> = near.iter().map(Address::to_string).collect();
     error
-        .with_cause(format_args!("near it there are {}", near.join(", ")))
+        .with_cause(format_args!("near it there are {}", named.join(", ")))
         .with_hint("uioctl ls lists them all")
+}
+
+/// How far two addresses are apart: in domains first, functions last.
+fn distance(one: Address, other: Address) -> (u32, u8, u8, u8) {
+    (
+        one.domain.abs_diff(other.domain),
+        one.bus.abs_diff(other.bus),
+        one.device.abs_diff(other.device),
+        one.function.abs_diff(other.function),
+    )
 }
 
 /// Bridges are never taken: what is behind them would go with them.
@@ -60,11 +75,31 @@ pub(crate) fn siblings(sysfs: &Sysfs, function: &PciInfo) -> Vec<GroupMember> {
     members
 }
 
-/// The functions that go to VFIO when `function` does: those of its group, as far as they are no bridges and not with
-/// VFIO already. Without `group`, it alone, and only if the others are in nobody's way.
-pub(super) fn for_vfio(sysfs: &Sysfs, function: &PciInfo, group: bool) -> Result<Vec<PciInfo>> {
-    const ACT: &str = "cannot bind";
-    let error = || Error::new(Errno::EPERM, ACT, &function.bdf);
+/// Who goes to VFIO, and who makes way for it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Those that get the driver. The one that was named is the first.
+    pub(super) functions: Vec<PciInfo>,
+    /// Bridges whose driver is in the way: they lose it, and go on as bridges.
+    pub(super) bridges: Vec<PciInfo>,
+}
+
+impl Taken {
+    /// It alone.
+    pub(super) fn alone(function: &PciInfo) -> Self {
+        Self { functions: vec![function.clone()], bridges: Vec::new() }
+    }
+}
+
+/// Who goes to `driver`, one of VFIO's, when `function` does: those of its group that are not with another driver of
+/// VFIO. Without `group`, it alone, and only if the others are in nobody's way.
+pub(super) fn for_vfio(
+    sysfs: &Sysfs,
+    function: &PciInfo,
+    driver: &str,
+    group: bool,
+) -> Result<Taken> {
+    let error = || Error::new(Errno::EPERM, "cannot bind", &function.bdf);
     if function.iommu_group.is_none() && !allows_no_iommu(sysfs) {
         return Err(hints::no_iommu(&function.bdf).explain(error()));
     }
@@ -72,22 +107,32 @@ pub(super) fn for_vfio(sysfs: &Sysfs, function: &PciInfo, group: bool) -> Result
     if !group {
         return match siblings.iter().any(GroupMember::blocks_vfio) {
             true => Err(hints::not_viable(&function.bdf, &siblings).explain(error())),
-            false => Ok(vec![function.clone()]),
+            false => Ok(Taken::alone(function)),
         };
     }
     let all = sysfs.pci_devices()?;
-    let mut functions = vec![function.clone()];
-    for sibling in siblings.iter().filter(|sibling| !sibling.is_vfio()) {
+    let goes =
+        |sibling: &&GroupMember| !sibling.is_vfio() || sibling.driver.as_deref() == Some(driver);
+    let mut taken = Taken::alone(function);
+    for sibling in siblings.iter().filter(goes) {
         match all.iter().find(|other| other.bdf == sibling.bdf) {
-            Some(other) if !is_bridge(other) => functions.push(other.clone()),
+            Some(other) if !is_bridge(other) => taken.functions.push(other.clone()),
+            Some(other) if is_pci_bridge(other) && sibling.blocks_vfio() => {
+                taken.bridges.push(other.clone());
+            }
             _ if sibling.blocks_vfio() => return Err(in_the_way(error(), sibling)),
             _ => (),
         }
     }
-    Ok(functions)
+    Ok(taken)
 }
 
-/// A bridge with a driver that does DMA, or no PCI function at all.
+/// From PCI to PCI: the bus behind it needs no driver, which only looks after its hot-plug slots.
+fn is_pci_bridge(function: &PciInfo) -> bool {
+    function.class >> 8 == PCI_BRIDGE
+}
+
+/// A bridge to another bus, with a driver that does DMA; or no PCI function at all.
 fn in_the_way(error: Error, sibling: &GroupMember) -> Error {
     let driver = sibling.driver.as_deref().unwrap_or("a driver");
     error
@@ -104,15 +149,19 @@ fn allows_no_iommu(sysfs: &Sysfs) -> bool {
     std::fs::read_to_string(parameter).is_ok_and(|text| text.trim() == "Y")
 }
 
-/// The functions that go back to the kernel with `function`: those of its group that are there for userspace.
+/// The functions that go back to the kernel with `function`: those of its group that are there for userspace, or have no
+/// driver, as a bridge that made way.
 pub(super) fn of_group(sysfs: &Sysfs, function: &PciInfo) -> Result<Vec<PciInfo>> {
     let siblings = siblings(sysfs, function);
     let mut functions = vec![function.clone()];
-    let taken = |other: &PciInfo| {
-        other.driver.as_deref().is_none_or(uio_core::sys::sysfs::bind::is_for_userspace)
+    let taken = |other: &PciInfo| match other.driver.as_deref() {
+        Some(driver) => is_for_userspace(driver) && !is_bridge(other),
+        None => !is_bridge(other) || is_pci_bridge(other),
     };
-    functions.extend(sysfs.pci_devices()?.into_iter().filter(|other| {
-        siblings.iter().any(|sibling| sibling.bdf == other.bdf) && !is_bridge(other) && taken(other)
-    }));
+    functions.extend(
+        sysfs.pci_devices()?.into_iter().filter(|other| {
+            siblings.iter().any(|sibling| sibling.bdf == other.bdf) && taken(other)
+        }),
+    );
     Ok(functions)
 }

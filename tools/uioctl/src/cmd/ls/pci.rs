@@ -63,12 +63,12 @@ pub(super) fn show(devices: &[PciDevice], out: &mut Out) -> io::Result<()> {
         writeln!(out)?;
         out.table(&parts)?;
     }
-    if let Some(one) = devices.iter().find(|device| device.is_shut()) {
-        writeln!(
-            out,
-            "\nWhat is missing, and what mends it: uioctl doctor {}",
-            one.function.bdf()
-        )?;
+    // Rather one that nobody uses than the machine's disk.
+    let is_idle = |device: &&PciDevice| device.function.info.driver.is_none();
+    let shut = || devices.iter().filter(|device| device.is_shut());
+    if let Some(one) = shut().find(is_idle).or_else(|| shut().next()) {
+        let bdf = one.function.bdf();
+        writeln!(out, "\nWhat is missing, and what mends it: uioctl doctor {bdf}")?;
     }
     Ok(())
 }

@@ -67,6 +67,8 @@ fn of_function(machine: &Machine, function: &Function) -> Vec<Finding> {
     let route = function.route();
     if route == Route::Vfio {
         findings.extend(vfio(machine));
+        // Before the driver: a function in a group that is not free cannot be bound.
+        findings.extend(binding::group(machine, function));
     }
     findings.push(binding::driver(machine, function));
     findings.extend(binding::driver_override(function));
@@ -82,12 +84,7 @@ fn of_function(machine: &Machine, function: &Function) -> Vec<Finding> {
 }
 
 fn on_vfio(machine: &Machine, function: &Function) -> Vec<Finding> {
-    let group = binding::group(machine, function);
-    group
-        .into_iter()
-        .chain(nodes::group(machine, function))
-        .chain(hugepages::hugepages(machine))
-        .collect()
+    nodes::group(machine, function).into_iter().chain(hugepages::hugepages(machine)).collect()
 }
 
 fn on_generic(machine: &Machine, function: &Function) -> Vec<Finding> {
@@ -139,7 +136,7 @@ mod tests {
         fake.bind(BDF, Some("e1000e"));
         fake.add("0000:00:03.1", Some("e1000e"));
         fake.write("proc/self/limits", "Max locked memory  65536  65536  bytes");
-        assert_eq!(faults(&fake, Some(BDF)), ["module-vfio-pci", "memlock", "driver", "group"]);
+        assert_eq!(faults(&fake, Some(BDF)), ["module-vfio-pci", "memlock", "group", "driver"]);
     }
 
     #[test]

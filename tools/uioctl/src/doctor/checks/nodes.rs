@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use crate::doctor::finding::Finding;
+use crate::doctor::kernel::Module;
 use crate::doctor::machine::{Access, Machine};
 use crate::doctor::target::Function;
 
@@ -19,10 +20,25 @@ pub(super) fn container(machine: &Machine) -> Finding {
             .fault(format_args!("user {} may not open it", machine.user.uid))
             .root_command(format_args!("chmod 666 {}", node.display()))
             .advice("everybody may: a container alone gives access to no device"),
-        Access::Missing => found
-            .fault("it is not there: the module is not loaded, or this /dev is not the kernel's")
+        Access::Missing => missing_container(machine, found),
+    }
+}
+
+/// The node comes with the module.
+fn missing_container(machine: &Machine, found: Finding) -> Finding {
+    let elsewhere = "in a container, hand it in from outside: /dev/vfio/vfio and the group's node";
+    match machine.kernel.module(&machine.sys(""), "vfio") {
+        Module::Present => found
+            .fault(
+                "the kernel has the module, but this /dev has not the node: it is not the kernel's",
+            )
+            .advice(elsewhere),
+        // What to do about the module, its own check says.
+        Module::Absent => found.fault("the kernel has no module that makes it"),
+        Module::Available | Module::Unknown => found
+            .fault("it is not there: the module is not loaded")
             .root_command("modprobe vfio-pci")
-            .advice("in a container, hand it in from outside: /dev/vfio/vfio and the group's node"),
+            .advice(elsewhere),
     }
 }
 
@@ -107,6 +123,11 @@ mod tests {
             "{command}"
         );
         fake.without("dev/vfio");
+        let found = container(&fake.machine());
+        assert!(found.is_fault() && found.command.is_none(), "{found:?}");
+        fake.without("sys/module/vfio");
+        assert_eq!(container(&fake.machine()).command, None, "the kernel has none");
+        fake.write("lib/modules/6.1.0/modules.dep", "kernel/vfio.ko:\n");
         assert_eq!(container(&fake.machine()).command.unwrap(), "modprobe vfio-pci");
     }
 

@@ -100,7 +100,7 @@ pub(super) fn master(machine: &Machine, function: &Function) -> Finding {
         return found;
     }
     let found = found.warning(
-        "it may write anywhere in memory: uio_pci_generic has no IOMMU between; uiod runs it with --i-accept-dma-risk only",
+        "it may write anywhere in memory, with no IOMMU between; uiod lets a driver do that with --i-accept-dma-risk only",
     );
     match machine.sysfs().iommu_groups().is_ok_and(|groups| !groups.is_empty()) {
         true => found.root_command(format_args!("uioctl bind {} vfio-pci", function.bdf())),

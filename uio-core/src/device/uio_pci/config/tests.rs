@@ -34,7 +34,7 @@ impl Function {
     fn fires(&self) {
         let path = self.dir.path().join("config");
         let mut bytes = fs::read(&path).unwrap();
-        bytes[5] |= DISABLE;
+        bytes[5] |= (DISABLE >> 8) as u8;
         fs::write(path, bytes).unwrap();
     }
 }

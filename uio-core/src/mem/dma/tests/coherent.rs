@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::*;
+use crate::dma_read;
+use crate::dma_write;
 use crate::io::AccessError;
-use crate::{dma_read, dma_write};
 
 #[derive(Clone, Copy, Debug, PartialEq, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::super::{entry_names, text_or_empty};
+use super::super::{entry_names, link_name, text_or_empty};
 
 /// A process that has a node open. Displayed as a clause: `uiod (process 123) has /dev/vfio/3 open`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +23,12 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who has any of `nodes` open, by process; each process and node once.
+/// Who has any of `nodes` open, by process; each process and node once. What this process may have inherited goes
+/// with it, and does not count.
 pub(super) fn of(proc: &Path, nodes: &[String]) -> Vec<Holder> {
-    let names = entry_names(proc).unwrap_or_default();
+    let own = link_name(&proc.join("self"));
+    let mut names = entry_names(proc).unwrap_or_default();
+    names.retain(|name| Some(name) != own.as_ref());
     let mut pids: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
     pids.sort_unstable();
     let mut holders = Vec::new();

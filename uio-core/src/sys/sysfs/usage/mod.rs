@@ -137,13 +137,24 @@ impl Machine {
         let function = self.sysfs.pci(bdf);
         let mut paths: Vec<String> =
             nodes::below(&function).iter().filter_map(|node| node.path.clone()).collect();
-        // The group may be open for the sake of another function in it.
-        let with_vfio = self.sysfs.pci_driver_of(bdf).is_some_and(|driver| driver.contains("vfio"));
-        if let Some(group) = super::link_name(&function.join("iommu_group")).filter(|_| with_vfio) {
+        if let Some(group) = self.group_in_question(bdf) {
             paths.extend([format!("/dev/vfio/{group}"), format!("/dev/vfio/noiommu-{group}")]);
         }
         paths.sort();
         holders::of(&self.proc, &paths)
+    }
+
+    /// The IOMMU group whose node, if it is open, is open for the sake of this function: it is with VFIO, or the only
+    /// one that can have been. (While the kernel waits for its user, a function has no driver any more.)
+    fn group_in_question(&self, bdf: &str) -> Option<u32> {
+        let function = self.sysfs.pci(bdf);
+        let group = super::link_name(&function.join("iommu_group"))?.parse().ok()?;
+        let members = self.sysfs.group_members(group);
+        let with_vfio = |member: &&super::GroupMember| member.is_vfio();
+        let driverless = self.sysfs.pci_driver_of(bdf).is_none();
+        let ours = members.iter().filter(with_vfio).any(|member| member.bdf == bdf);
+        let nobodys = !members.iter().any(|member| member.is_vfio());
+        (ours || (driverless && nobodys)).then_some(group)
     }
 
     /// Terminals that the kernel writes to, and the frame buffer behind the virtual terminals.

@@ -249,18 +249,47 @@ fn whoever_has_a_node_of_it_open_is_named() {
     world.open(77, "uiod", "/dev/uio3");
     world.open(78, "cat", "/dev/uio33");
     assert_eq!(world.uses(), ["uiod (process 77) has /dev/uio3 open"]);
+}
 
-    let group = world.dir.path().join(format!("sys/devices/pci0000:00/{BDF}/iommu_group"));
-    symlink("../../../kernel/iommu_groups/12", group).unwrap();
+/// Puts the function, and another one, into a group whose node is open.
+fn in_an_open_group() -> World {
+    let world = World::new();
+    let members = world.dir.path().join("sys/kernel/iommu_groups/12/devices");
+    fs::create_dir_all(members.join("0000:01:00.1")).unwrap();
+    let function = world.dir.path().join(format!("sys/devices/pci0000:00/{BDF}"));
+    symlink(&function, members.join(BDF)).unwrap();
+    symlink("../../../kernel/iommu_groups/12", function.join("iommu_group")).unwrap();
     world.open(79, "qemu", "/dev/vfio/12 (deleted)");
-    assert_eq!(world.uses().len(), 1, "it may be open for another function of the group");
-    let driver = world.dir.path().join(format!("sys/devices/pci0000:00/{BDF}/driver"));
-    symlink("../../../bus/pci/drivers/vfio-pci", driver).unwrap();
-    assert_eq!(world.uses().len(), 2);
-    assert_eq!(
-        world.machine.holders_of(BDF)[1].to_string(),
-        "qemu (process 79) has /dev/vfio/12 open"
-    );
+    world
+}
+
+#[test]
+fn whoever_has_the_group_of_a_function_of_vfio_open_has_the_function() {
+    let world = in_an_open_group();
+    let own = world.dir.path().join(format!("sys/devices/pci0000:00/{BDF}/driver"));
+    symlink("../../../bus/pci/drivers/vfio-pci", &own).unwrap();
+    assert_eq!(world.uses(), ["qemu (process 79) has /dev/vfio/12 open"]);
+    fs::remove_file(&own).unwrap();
+    assert_eq!(world.uses().len(), 1, "the kernel is about to take it back");
+    symlink("../../../bus/pci/drivers/e1000e", &own).unwrap();
+    assert_eq!(world.uses().len(), 0);
+}
+
+#[test]
+fn a_group_that_is_open_for_another_function_is_another_matter() {
+    let world = in_an_open_group();
+    let other = world.dir.path().join("sys/kernel/iommu_groups/12/devices/0000:01:00.1/driver");
+    symlink("../../../bus/pci/drivers/vfio-pci", other).unwrap();
+    assert_eq!(world.uses(), Vec::<String>::new());
+}
+
+#[test]
+fn what_this_process_has_open_itself_does_not_count() {
+    let world = World::new();
+    world.add("uio/uio3", "uio", Some("250:3"));
+    world.open(77, "uioctl", "/dev/uio3");
+    symlink("77", world.dir.path().join("proc/self")).unwrap();
+    assert_eq!(world.uses(), Vec::<String>::new());
 }
 
 #[test]
