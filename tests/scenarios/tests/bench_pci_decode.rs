@@ -28,7 +28,13 @@ struct Edu {
 impl Edu {
     fn open(number: u8, dispatcher: &Dispatcher) -> Self {
         let spec = DeviceSpec::Pci(pci::edu(number).address());
-        let device = Device::open(&spec, dispatcher, &Models::new()).unwrap();
+        // A device that has just been lost is closed when its last user has let go, on a thread of its own.
+        let device = wait::until_some("the device is free", || {
+            match Device::open(&spec, dispatcher, &Models::new()) {
+                Err(error) if error.errno() == Errno::EBUSY => None,
+                opened => Some(opened.unwrap()),
+            }
+        });
         let (send, news) = channel();
         device.on_gone(move |errno| send.send(errno).unwrap());
         Self { device, news }
