@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use uio_core::device::sim::{Model, Models, SimLine};
+use uio_core::device::sim::{Model, Models, SimLine, SimVector};
 use uio_core::device::{Device, DeviceSpec};
 use uio_core::io::RegionModel;
 use uio_core::irq::{AfterHook, Dispatcher, Flags, Handler, IrqLine, IrqReturn, Registration};
+use uio_core::pci::IrqTypes;
 use uio_core::ring::spsc;
 use uio_core::softirq::{Softirqs, Tasklet};
 use uio_core::sync::{WaitQueue, Wake};
@@ -22,15 +23,20 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// In one stretch.
 const INTERRUPTS: u64 = 3_000;
 
-struct OnlyALine(Arc<SimLine>);
+/// A pin and a message, and nothing else.
+struct OnlyInterrupts(Arc<SimLine>, Arc<SimVector>);
 
-impl Model for OnlyALine {
+impl Model for OnlyInterrupts {
     fn regions(&self) -> Vec<(String, Arc<dyn RegionModel>)> {
         Vec::new()
     }
 
     fn line(&self) -> Option<Arc<SimLine>> {
         Some(Arc::clone(&self.0))
+    }
+
+    fn vectors(&self) -> Vec<Arc<SimVector>> {
+        vec![Arc::clone(&self.1)]
     }
 }
 
@@ -79,30 +85,36 @@ fn an_interrupt_allocates_nothing_and_wakes_the_dispatcher_once() {
     let rounds = Arc::new(Rounds::default());
     let hook: Arc<dyn AfterHook> = rounds.clone();
     dispatcher.add_after_hook(&hook);
-    let sim = SimLine::new().unwrap();
-    let made = Arc::clone(&sim);
-    let models = Models::new().with("line", move || Ok(OnlyALine(Arc::clone(&made))));
-    let spec = DeviceSpec::Sim("line".to_owned());
+    let (pin, message) = (SimLine::new().unwrap(), SimVector::new());
+    let made = (Arc::clone(&pin), Arc::clone(&message));
+    let make = move || Ok(OnlyInterrupts(Arc::clone(&made.0), Arc::clone(&made.1)));
+    let models = Models::new().with("interrupts", make);
+    let spec = DeviceSpec::Sim("interrupts".to_owned());
     let device = Device::open(&spec, &dispatcher, &models).unwrap();
-    let line = device.line(0).unwrap();
+    measure(&softirqs, &rounds, &device.line(0).unwrap(), || pin.raise());
+    let vectors = device.alloc_irq_vectors(1, 1, IrqTypes::MSI).unwrap();
+    measure(&softirqs, &rounds, &vectors.line(0).unwrap(), || message.fire());
+}
 
+/// Counts what interrupts of `line`, raised one by one, allocate on their way to a reader.
+fn measure(softirqs: &Arc<Softirqs>, rounds: &Rounds, line: &IrqLine, raise: impl Fn()) {
     let (producer, consumer) = spsc::channel(1024);
     let reader = Arc::new(Reader { ring: Mutex::new(consumer), taken: AtomicU64::new(0) });
     let queue = Arc::new(WaitQueue::new());
     let subscriber: Arc<dyn Wake> = reader.clone();
     queue.subscribe(&subscriber);
     let (producer, unmask) = (Mutex::new(producer), line.clone());
-    let tasklet = Tasklet::new(&softirqs, "drain", move || {
+    let tasklet = Tasklet::new(softirqs, "drain", move || {
         producer.lock().unwrap().push(7);
         queue.wake_all();
         unmask.unmask();
     });
     let tasklet = tasklet.unwrap();
     let top_half = Arc::new(TopHalf { line: line.clone(), tasklet: tasklet.clone() });
-    let _held = Registration::request(&line, Flags::empty(), "test", top_half).unwrap();
+    let _held = Registration::request(line, Flags::empty(), "test", top_half).unwrap();
 
     let interrupt = |number: u64| {
-        sim.raise();
+        raise();
         let deadline = Instant::now() + Duration::from_secs(60);
         while reader.taken.load(Ordering::SeqCst) < number {
             assert!(Instant::now() < deadline, "interrupt {number} did not come through");

@@ -293,7 +293,8 @@ impl Device {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Calls `hook` once, on the dispatcher or the device's own thread, when the device goes away. The hook may not wait for anything.
+    /// Calls `hook` once, on the dispatcher or the device's own thread, when the device goes away. The hook may not
+    /// wait for anything.
     ///
     /// A device that is gone already calls it at once.
     pub fn on_gone(&self, hook: impl Fn(Errno) + Send + Sync + 'static) {

@@ -19,6 +19,7 @@ use super::iommu::Space;
 use super::regions::Regions;
 use crate::device::backend::BusEvents;
 use crate::error::{Error, Result};
+use crate::irq::hold::belongs;
 use crate::sync::context;
 use crate::sys::vfio::{Group, Index};
 
@@ -96,13 +97,14 @@ impl Keeper {
         let _ = self.shared.close.write(1);
     }
 
-    /// Waits for the close, unless on the thread that does it or where nothing may wait.
+    /// Waits for the close, unless on the thread that does it, or on a dispatcher, which may not wait.
     pub(super) fn wait(&self) {
         let Some(thread) = self.thread().take() else {
             // Nobody listened: there is no thread.
             return self.shared.open.close();
         };
-        if thread.thread().id() != thread::current().id() && !context::in_interrupt() {
+        let may_wait = !context::in_interrupt() && !belongs();
+        if may_wait && thread.thread().id() != thread::current().id() {
             // One that panicked has said so.
             let _ = thread.join();
         }

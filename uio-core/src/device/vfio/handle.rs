@@ -4,16 +4,25 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
+use crate::sync::WaitQueue;
 use crate::sync::rcu::{self, RcuCell};
 use crate::sys::vfio::Device;
 
 /// The descriptor, until it is [closed](Self::close).
-pub(super) struct Handle(RcuCell<Option<Arc<Device>>>);
+///
+/// Whoever closes it is the last who has it, and so the one who waits for the kernel: short calls are sections that
+/// the close waits for, and long ones a share each, which it waits for too.
+pub(super) struct Handle {
+    device: RcuCell<Option<Arc<Device>>>,
+    /// Woken when a long call ends.
+    idle: WaitQueue,
+}
 
 impl Handle {
     /// A handle that is open.
     pub(super) fn new(device: Device) -> Arc<Self> {
-        Arc::new(Self(RcuCell::new(Some(Arc::new(device)))))
+        let device = RcuCell::new(Some(Arc::new(device)));
+        Arc::new(Self { device, idle: WaitQueue::new() })
     }
 
     /// Calls `call` with the device: for what is short, a register access. Takes no lock; top halves may.
@@ -26,7 +35,7 @@ impl Handle {
         call: impl FnOnce(&Device) -> Result<R, Errno>,
     ) -> Result<R, Errno> {
         let section = rcu::read_lock();
-        match self.0.read(&section) {
+        match self.device.read(&section) {
             Some(device) => call(device),
             None => Err(Errno::ENODEV),
         }
@@ -39,19 +48,25 @@ impl Handle {
     ) -> Result<R, Errno> {
         let device = {
             let section = rcu::read_lock();
-            self.0.read(&section).clone()
+            self.device.read(&section).clone()
         };
-        call(&*device.ok_or(Errno::ENODEV)?)
+        let device = device.ok_or(Errno::ENODEV)?;
+        let result = call(&device);
+        // In this order: the close looks at the shares when it is woken.
+        drop(device);
+        self.idle.wake_all();
+        result
     }
 
     /// Whether it is closed, or is about to be.
     pub(super) fn is_closed(&self) -> bool {
-        self.0.read(&rcu::read_lock()).is_none()
+        self.device.read(&rcu::read_lock()).is_none()
     }
 
-    /// Closes the descriptor, when the short calls that run have ended. A long call that still runs closes it at
-    /// its end instead. Sleeps, for as long as the kernel does.
+    /// Closes the descriptor, when the calls that run have ended. Sleeps, for as long as the kernel does.
     pub(super) fn close(&self) {
-        drop(self.0.replace(None).synchronize());
+        let Some(device) = self.device.replace(None).synchronize() else { return };
+        // Nobody gets a share any more.
+        self.idle.wait_until(|| Arc::strong_count(&device) == 1);
     }
 }
