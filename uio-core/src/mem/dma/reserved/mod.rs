@@ -71,6 +71,10 @@
 //! [`dma_rmb`]: super::dma_rmb
 
 mod block;
+#[cfg(all(target_arch = "aarch64", not(loom)))]
+mod cache;
+#[cfg(not(loom))]
+mod physical;
 mod space;
 mod sync;
 #[cfg(all(test, not(loom)))]
@@ -86,6 +90,8 @@ use super::explain::Bytes;
 use crate::error::{Error, Result};
 use crate::io::{Io, IoRegion};
 pub use block::{Block, DeviceOwned, Shared};
+#[cfg(not(loom))]
+pub(crate) use physical::huge_pages;
 use space::Space;
 pub(crate) use sync::{CacheSync, Ordered};
 
