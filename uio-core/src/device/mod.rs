@@ -1,6 +1,6 @@
 //! Devices: regions and interrupt lines, whatever they are behind.
 //!
-//! A [`Device`] is opened from a [`DeviceSpec`] (`sim:uio_dummy`, `uio:uio0`) and looks the same on every
+//! A [`Device`] is opened from a [`DeviceSpec`] (`sim:uio_dummy`, `uio:uio0`, `of:arm,pl031`) and looks the same on every
 //! backend; a driver cannot tell which it runs on.
 //!
 //! | backend | regions | lines |
@@ -26,6 +26,8 @@ mod devres;
 mod fault;
 mod notices;
 #[cfg(not(loom))]
+mod open_of;
+#[cfg(not(loom))]
 mod open_pci;
 mod presence;
 pub mod sim;
@@ -47,6 +49,7 @@ use crate::error::{Error, Result};
 use crate::io::{Io, IoMem, IoRegion};
 use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource, Watch};
 use crate::mem::dma::Domain;
+use crate::of;
 pub(crate) use backend::Backend;
 pub use devres::{Devres, DevresGuard};
 pub use presence::Presence;
@@ -156,8 +159,16 @@ impl Device {
                 let (name, label, backend) = open_pci::open(*address, options)?;
                 Self::build(name, label, backend, dispatcher)
             }
+            #[cfg(not(loom))]
+            DeviceSpec::Of(selector) => {
+                let backend = open_of::open(selector)?;
+                let (name, label) = (backend.title(), backend.label().to_owned());
+                Self::build(name, label, Box::new(backend), dispatcher)
+            }
             #[cfg(loom)]
-            DeviceSpec::Pci(_) => Err(Error::new(Errno::EOPNOTSUPP, "cannot open device", spec)),
+            DeviceSpec::Pci(_) | DeviceSpec::Of(_) => {
+                Err(Error::new(Errno::EOPNOTSUPP, "cannot open device", spec))
+            }
         }
     }
 
@@ -216,6 +227,18 @@ impl Device {
     /// The backend's name: `uio`, `sim`.
     pub fn backend(&self) -> &'static str {
         self.backend.name()
+    }
+
+    /// The node of the device tree that describes the device, as it was when the device was opened.
+    #[doc(alias = "dev_of_node")]
+    pub fn of_node(&self) -> Option<&of::Node> {
+        self.backend.of_node()
+    }
+
+    /// The number of the region called `name`: by `reg-names`, on a device of the device tree.
+    #[doc(alias = "platform_get_resource_byname")]
+    pub fn region_index(&self, name: &str) -> Option<usize> {
+        self.regions().iter().find(|region| region.name == name).map(|region| region.index)
     }
 
     /// The regions that the device has.

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::io::{IoMem, IoRegion, RegionModel};
 use crate::irq::LineSource;
 use crate::mem::dma::Iommu;
+use crate::of::Node;
 use crate::pci::{ConfigAccess, ConfigSpace, Id, IrqType};
 pub use dma::{DmaBus, DmaFault};
 pub use pci::{SimConfig, SimVector};
@@ -34,6 +35,11 @@ pub trait Model: Send + Sync {
 
     /// Who the device is, if it is on a simulated PCI bus; then it has a [`config`](Self::config) too.
     fn pci_id(&self) -> Option<Id> {
+        None
+    }
+
+    /// The node of the device tree that describes it, if it is a device of one.
+    fn of_node(&self) -> Option<Node> {
         None
     }
 
@@ -269,6 +275,7 @@ pub(super) struct SimBackend {
     regions: Vec<Arc<dyn RegionModel>>,
     line: Option<Arc<SimLine>>,
     id: Option<Id>,
+    node: Option<Node>,
     config: Option<ConfigSpace>,
     vectors: Vec<Arc<SimVector>>,
     /// Its drop ends the device.
@@ -290,6 +297,7 @@ impl SimBackend {
             infos: infos.collect(),
             line: model.line(),
             id: model.pci_id(),
+            node: model.of_node(),
             config: model.config().map(ConfigSpace::new),
             vectors: model.vectors(),
             regions,
@@ -326,6 +334,10 @@ impl Backend for SimBackend {
             Error::new(Errno::ENXIO, "cannot take interrupt line of", "a simulated device")
         })?;
         Ok(Box::new(SimSource(line)))
+    }
+
+    fn of_node(&self) -> Option<&Node> {
+        self.node.as_ref()
     }
 
     fn pci_id(&self) -> Option<&Id> {
