@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Irq(IrqArgs),
     /// Softirqs: how often each bottom half ran, the kernel's by CPU and those of the uiod daemons
     Softirqs(SoftirqArgs),
-    /// UIO and PCI devices with their maps, drivers and interrupts; opens none of them
+    /// UIO, device-tree and PCI devices with their maps, drivers and interrupts; opens none of them
     Ls,
     /// What stands in the way of a device, or of any: each thing with what mends it
     Doctor(DoctorArgs),
@@ -67,11 +67,11 @@ pub(crate) enum Command {
     Poke(PokeArgs),
     /// Print all readable registers of a device by name, or a region word by word
     Dump(DumpArgs),
-    /// Give a PCI function to a driver: vfio-pci, uio_pci_generic, or one of the kernel's own
+    /// Give a device to a driver: vfio-pci, uio_pci_generic, uio_pdrv_genirq, or one of the kernel's own
     Bind(BindArgs),
-    /// Give a PCI function back to the kernel's own driver, or to none
+    /// Give a device back to the kernel's own driver, or to none
     Unbind(UnbindArgs),
-    /// What the running uiod daemons drive: devices, interrupt lines, nodes; or who has a PCI function
+    /// What the running uiod daemons drive: devices, interrupt lines, nodes; or who has a device
     Status(StatusArgs),
     /// One access to one attribute, which may block
     #[command(hide = true)]
@@ -273,10 +273,11 @@ pub(crate) struct InputArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  uioctl status                  the daemons, and the PCI functions that are bound for userspace
-  uioctl status 00:03.0          one function: driver, override, IOMMU group, who has it open")]
+  uioctl status                  the daemons, and the devices that are bound for userspace
+  uioctl status 00:03.0          a PCI function: driver, override, IOMMU group, who has it open
+  uioctl status of:/pl031@9010000  a platform device: driver, override, regions, interrupts, properties")]
 pub(crate) struct StatusArgs {
-    /// A PCI function, as 0000:00:03.0 or 00:03.0
+    /// A PCI function, as 00:03.0; or a platform device, as of:/NODE, of:COMPATIBLE, its name or uio:WHICH
     pub(crate) device: Option<String>,
 
     #[command(flatten)]
