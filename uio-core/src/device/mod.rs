@@ -24,6 +24,7 @@ mod backend;
 mod bus;
 mod devres;
 mod fault;
+mod memory;
 mod notices;
 #[cfg(not(loom))]
 mod open_of;
@@ -75,7 +76,8 @@ pub struct RegionInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// A device may master the bus also where no IOMMU keeps it from the machine's memory (`uio_pci_generic`).
+    /// A device may master the bus also where no IOMMU keeps it from the machine's memory (`uio_pci_generic`), and be
+    /// sent to pages of which the kernel does not know that a device uses them ([`Device::physical_memory`]).
     pub accept_dma_risk: bool,
     /// Only the registers are wanted. A PCI function without VFIO is then reached by its files in sysfs alone, also
     /// while no driver has it, and its UIO node stays closed.
@@ -116,6 +118,7 @@ pub struct Device {
     /// Of accesses that find no memory.
     faults: OnceLock<Watch>,
     managed: devres::Stack,
+    accepts_dma_risk: bool,
 }
 
 impl Device {
@@ -137,7 +140,6 @@ impl Device {
     /// # Errors
     ///
     /// Those of `open`.
-    #[cfg_attr(loom, expect(unused_variables, reason = "models of the crate open no devices"))]
     pub fn open_with(
         spec: &DeviceSpec,
         options: &OpenOptions,
@@ -147,23 +149,23 @@ impl Device {
         match spec {
             DeviceSpec::Sim(model) => {
                 let backend = sim::SimBackend::new(models.make(model)?);
-                Self::build(spec.to_string(), model.clone(), Box::new(backend), dispatcher)
+                Self::build(spec.to_string(), model.clone(), Box::new(backend), options, dispatcher)
             }
             DeviceSpec::Uio(selector) => {
                 let backend = uio::UioBackend::open(selector)?;
                 let (name, label) = (backend.title(), backend.label().to_owned());
-                Self::build(name, label, Box::new(backend), dispatcher)
+                Self::build(name, label, Box::new(backend), options, dispatcher)
             }
             #[cfg(not(loom))]
             DeviceSpec::Pci(address) => {
                 let (name, label, backend) = open_pci::open(*address, options)?;
-                Self::build(name, label, backend, dispatcher)
+                Self::build(name, label, backend, options, dispatcher)
             }
             #[cfg(not(loom))]
             DeviceSpec::Of(selector) => {
                 let backend = open_of::open(selector)?;
                 let (name, label) = (backend.title(), backend.label().to_owned());
-                Self::build(name, label, Box::new(backend), dispatcher)
+                Self::build(name, label, Box::new(backend), options, dispatcher)
             }
             #[cfg(loom)]
             DeviceSpec::Pci(_) | DeviceSpec::Of(_) => {
@@ -176,6 +178,7 @@ impl Device {
         name: String,
         label: String,
         backend: Box<dyn Backend>,
+        options: &OpenOptions,
         dispatcher: &Dispatcher,
     ) -> Result<Arc<Self>> {
         let gone = backend.fault_mark().map(|mark| Arc::clone(mark.gone())).unwrap_or_default();
@@ -192,6 +195,7 @@ impl Device {
             notices: notices::Notices::default(),
             faults: OnceLock::new(),
             managed: devres::Stack::default(),
+            accepts_dma_risk: options.accept_dma_risk,
         });
         device.watch_faults(dispatcher)?;
         for index in 0..device.backend.lines() {

@@ -27,7 +27,8 @@ pub use pci::{SimConfig, SimVector};
 
 /// The device's side of a simulated device. Dropped with the device.
 pub trait Model: Send + Sync {
-    /// The regions by name, in the order of their numbers.
+    /// The regions by name, in the order of their numbers. On a device of the device tree, they are what `reg` says: its
+    /// addresses are theirs, and memory for DMA is a region with a `reg`.
     fn regions(&self) -> Vec<(String, Arc<dyn RegionModel>)>;
 
     /// The interrupt line, if the device has one.
@@ -285,19 +286,22 @@ pub(super) struct SimBackend {
 impl SimBackend {
     pub(super) fn new(model: Box<dyn Model>) -> Self {
         let (names, regions): (Vec<_>, Vec<_>) = model.regions().into_iter().unzip();
+        let node = model.of_node();
+        let reg = node.as_ref().map(Node::reg).unwrap_or_default();
         let infos = names.into_iter().zip(&regions).enumerate();
         let infos = infos.map(|(index, (name, region))| RegionInfo {
             index,
             name,
-            address: None,
+            address: reg.get(index).map(|reg| reg.address),
             size: region.size() as u64,
             offset: 0,
         });
+        let infos = infos.collect();
         Self {
-            infos: infos.collect(),
+            infos,
             line: model.line(),
             id: model.pci_id(),
-            node: model.of_node(),
+            node,
             config: model.config().map(ConfigSpace::new),
             vectors: model.vectors(),
             regions,

@@ -8,6 +8,7 @@ pub mod hints;
 pub(crate) mod memlock;
 pub(crate) mod mmap;
 pub(crate) mod of;
+pub(crate) mod pagemap;
 pub(crate) mod pages;
 #[cfg(not(loom))]
 pub(crate) mod pci_files;
