@@ -269,7 +269,8 @@ fn names_of(found: &Found, sysfs: &Sysfs) -> Vec<String> {
     for uio in sysfs.uio_devices().unwrap_or_default() {
         let parent = uio.device.as_deref().map(|path| path.to_string_lossy().into_owned());
         if parent.is_some_and(|path| path.ends_with(&end)) {
-            names.extend([format!("uio:uio{}", uio.number), format!("uio:{}", uio.name)]);
+            let (number, name) = (uio.number, uio.name);
+            names.extend([format!("uio{number} ({name})"), format!("uio:uio{number}")]);
         }
     }
     names

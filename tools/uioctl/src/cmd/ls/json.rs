@@ -23,6 +23,8 @@ pub(super) fn devices<'a>(
 #[derive(Debug, Serialize)]
 struct DevicesJson<'a> {
     uio: Vec<UioJson<'a>>,
+    /// Only where there is a device tree.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     platform: Vec<PlatformJson<'a>>,
     pci: Vec<PciJson<'a>>,
 }
@@ -36,6 +38,7 @@ struct UioJson<'a> {
     events: u64,
     driver: Option<&'a str>,
     device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     of_node: Option<&'a str>,
     maps: Vec<MapJson<'a>>,
     ports: Vec<PortJson<'a>>,
