@@ -87,8 +87,7 @@ fn a_part_of_a_device_does_not_stand_for_the_whole() {
     let board = Board::new();
     let part = board.0.path().join("devices/9010000.pl031/part");
     fs::create_dir(&part).unwrap();
-    symlink(format!("../../../firmware/devicetree/base/pl031@9010000"), part.join("of_node"))
-        .unwrap();
+    symlink("../../../firmware/devicetree/base/pl031@9010000", part.join("of_node")).unwrap();
     symlink(&part, board.0.path().join("bus/platform/devices/0.part")).unwrap();
     assert_eq!(board.sysfs().find_platform("/pl031@9010000").unwrap().name, "9010000.pl031");
 }
