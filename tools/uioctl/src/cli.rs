@@ -155,9 +155,11 @@ Examples:
   uioctl doctor                  the machine: IOMMU, modules, rights, limits
   uioctl doctor 0000:00:03.0     a PCI device, and the machine as far as it concerns it
   uioctl doctor uio:uio0         a UIO device
+  uioctl doctor of:/pl031@9010000  a node of the device tree: is it there, whose is it, what mends it
   uioctl doctor sim:uio_dummy    a simulated device")]
 pub(crate) struct DoctorArgs {
-    /// pci:BDF or BDF, uio:uio0 or uio:NAME, sim:MODEL; the whole machine without
+    /// pci:BDF or BDF, uio:uio0 or uio:NAME, of:/NODE or of:COMPATIBLE, a platform device's name, sim:MODEL; the whole
+    /// machine without
     pub(crate) device: Option<String>,
 }
 
@@ -167,9 +169,10 @@ Examples:
   uioctl peek uio:uio_dummy Ticks        a register that the driver publishes
   uioctl peek pci:00:03.0 0:0x08         four bytes at an offset of BAR 0
   uioctl peek pci:00:03.0 0:0 --width 8 --count 8
+  uioctl peek of:/pl031@9010000 0:0xfe0 --count 4
 A daemon that runs the device does it; where none does, the device is opened for as long as it takes.")]
 pub(crate) struct PeekArgs {
-    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    /// The device: uio:uio0, uio:NAME, of:/NODE, pci:BDF, or sim:NAME in a daemon
     #[arg(value_name = "DEVICE")]
     pub(crate) device: DeviceSpec,
 
@@ -196,7 +199,7 @@ Examples:
   uioctl poke pci:00:03.0 0:0x20 0x80
 What it wrote stands in the log of the daemon that runs the device, or else in the system's.")]
 pub(crate) struct PokeArgs {
-    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    /// The device: uio:uio0, uio:NAME, of:/NODE, pci:BDF, or sim:NAME in a daemon
     #[arg(value_name = "DEVICE")]
     pub(crate) device: DeviceSpec,
 
@@ -223,7 +226,7 @@ Examples:
   uioctl dump pci:00:03.0 0 --bytes 64   the first words of BAR 0
 Registers that are write-only are left out. A region is read whole, whatever a read does to the device.")]
 pub(crate) struct DumpArgs {
-    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    /// The device: uio:uio0, uio:NAME, of:/NODE, pci:BDF, or sim:NAME in a daemon
     #[arg(value_name = "DEVICE")]
     pub(crate) device: DeviceSpec,
 
