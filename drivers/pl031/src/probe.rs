@@ -8,6 +8,7 @@ use uio_core::device::IrqVectors;
 use uio_core::driver::{Driver, Probe, RingFill};
 use uio_core::error::Result;
 use uio_core::io::RegisterMap;
+use uio_core::of::DeviceId;
 
 use crate::regs::{self, REGS_BYTES};
 use crate::rtc::{Rtc, Settings};
@@ -27,6 +28,8 @@ pub struct Pl031 {
 impl Driver for Pl031 {
     const NAME: &'static str = "pl031";
     const ID_TABLE: &'static [&'static str] = &["pl031"];
+    const OF_ID_TABLE: &'static [DeviceId] = &[DeviceId::new("arm,pl031")];
+    const EXAMPLE: &'static str = "+5";
 
     fn probe(probe: &Probe<'_>) -> Result<Self> {
         let device = probe.device;

@@ -31,6 +31,7 @@ use uio_core::Result;
 use uio_core::device::sim::{Model, SimLine};
 use uio_core::error::Error;
 use uio_core::io::RegionModel;
+use uio_core::of::Node;
 
 pub use chip::{Comparator, PL031_IDS};
 use hardware::Hardware;
@@ -129,6 +130,12 @@ impl Model for Pl031 {
 
     fn line(&self) -> Option<Arc<SimLine>> {
         Some(Arc::clone(self.controls.0.line()))
+    }
+
+    /// As on QEMU's board `virt`, with an overlay that makes it a UIO device.
+    fn of_node(&self) -> Option<Node> {
+        let node = Node::new("/pl031@9010000").with_compatible(&["arm,pl031", "generic-uio"]);
+        Some(node.with_reg(None, 0x901_0000, 0x1000))
     }
 }
 
