@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
 use pl031::Pl031;
-use pl031_model::Options;
+use pl031_model::{Options, Time};
 use uio_core::chardev::{self, NodeKind};
 use uio_core::driver::{Bound, Probe, Registry};
 use uio_core::pci::IrqTypes;
@@ -21,7 +21,11 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let bare = bare(Options { start: NOON, ..Options::default() });
+        Self::with(Options { start: NOON, ..Options::default() })
+    }
+
+    fn with(options: Options) -> Self {
+        let bare = bare(options);
         let dir = tempfile::tempdir().unwrap();
         let mut node = chardev::Options::new("");
         (node.kind, node.dir) = (NodeKind::Fuse, dir.path().to_owned());
@@ -85,6 +89,51 @@ fn head_and_echo_and_cat() {
     assert!(rig.shell(r#"echo +0 > "$NODE""#).status.success());
     let word = word.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&word.stdout).trim(), "416", "{word:?}");
+}
+
+/// What a program does that knows `/dev/rtc`, by the numbers of `linux/rtc.h`.
+const PROGRAM: &str = r#"
+import fcntl, os, select, struct
+fd = os.open(os.environ["NODE"], os.O_RDONLY)
+RD_TIME, WKALM_SET, WKALM_RD, AIE_OFF = 0x80247009, 0x4028700F, 0x80287010, 0x7002
+time = struct.unpack("9i", fcntl.ioctl(fd, RD_TIME, bytes(36)))
+assert time == (0, 0, 12, 21, 10, 126, 6, 324, 0), time
+poll = select.poll()
+poll.register(fd, select.POLLIN)
+assert poll.poll(0) == []
+alarm = (10, *time[1:])
+fcntl.ioctl(fd, WKALM_SET, struct.pack("BBxx9i", 1, 0, *alarm))
+assert struct.unpack("BBxx9i", fcntl.ioctl(fd, WKALM_RD, bytes(40))) == (1, 0, *alarm)
+print("armed", flush=True)
+assert poll.poll(60000) == [(fd, select.POLLIN)]
+assert struct.unpack("L", os.read(fd, 8)) == (0x1A0,)
+assert poll.poll(0) == []
+fcntl.ioctl(fd, AIE_OFF)
+try:
+    fcntl.ioctl(fd, 0x8008700D, bytes(8))
+except OSError as error:
+    print(error.strerror)
+"#;
+
+#[test]
+fn a_program_that_knows_the_kernels_clocks_knows_this_one() {
+    let rig = Rig::new();
+    let program = rig.start(&format!("exec python3 -c '{PROGRAM}'"));
+    wait_until("the alarm", || rig.bare.world.is_unmasked());
+    rig.bare.world.advance(10);
+    let end = program.wait_with_output().unwrap();
+    assert_eq!(end.stdout, b"armed\nInappropriate ioctl for device\n", "{end:?}");
+}
+
+#[test]
+fn with_the_real_time_an_alarm_comes_by_itself() {
+    let rig = Rig::with(Options { start: NOON, time: Time::Real, ..Options::default() });
+    let reader = rig.start(r#"head -n 2 "$NODE""#);
+    rig.wait_for_readers(1);
+    assert!(rig.shell(r#"echo +2 > "$NODE""#).status.success());
+    let told = reader.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(text.starts_with("2026-11-21T12:") && text.ends_with(" alarm\n"), "{told:?}");
 }
 
 #[test]
