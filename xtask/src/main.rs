@@ -40,7 +40,8 @@ Usage: cargo xtask COMMAND
 
       Machines of x86, with kernels 6.1 and 6.12 (the default): the default one has
       PCI devices to drive behind an IOMMU; others lack something: no-iommu,
-      no-intremap, lockdown, no-vfio; or have more: group.
+      no-intremap, lockdown, no-vfio; or have more: group; or have their processors
+      run in turn: one-thread.
 
       Boards of arm64, which a device tree describes: virt, with kernels 6.1 (the
       default) and 6.12-16k, whose pages have 16 KiB; versal, with 6.1. FILE is an

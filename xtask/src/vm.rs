@@ -25,7 +25,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::failure::{Failure, Result, bench};
+use crate::failure::{Failure, Result, bench, emulator_died};
 use crate::kernels::Kernel;
 use crate::paths::RunDir;
 use crate::process::SharedWriter;
@@ -112,6 +112,7 @@ fn status(guest: &Guest, end: qemu::End) -> Result<u8> {
         qemu::End::Vanished => {
             Err(bench("the guest ended without a status: it crashed or was powered off"))
         }
+        qemu::End::Died(signal) => Err(emulator_died(signal)),
         qemu::End::TimedOut => {
             Err(bench(format!("the guest hung: no status after {:?}", guest.timeout)))
         }

@@ -112,10 +112,15 @@ pub(super) fn run(
     let dts = machine.board().map(Board::overlays).transpose()?.unwrap_or_default();
     let add = programs.to_vec();
     let guest = Guest { kernel, machine, dts, add, timeout: TIMEOUT, command };
-    let watch = Watch::default();
-    let results = Arc::clone(&watch.results);
-    let status = vm::boot(&guest, binaries, Box::new(watch))?;
-    let results = results.lock().map(|results| results.clone()).unwrap_or_default();
+    let (status, results) = match boot(&guest, binaries) {
+        // Nothing that runs in a guest may end its emulator: this is the emulator's own fault, and once is no proof of
+        // anything. Twice is.
+        Err(failure) if failure.emulator_died => {
+            print(&format!("test: {failure}; all programs of this machine run again, once\n"));
+            boot(&guest, binaries)?
+        }
+        done => done?,
+    };
     let mut failures = 0;
     for line in &results {
         print(&format!("test: kernel {}, machine {}: {line}\n", kernel.name, machine.name));
@@ -129,6 +134,15 @@ pub(super) fn run(
         0 => Ok(()),
         count => Err(failed(format!("{count} of {} test programs failed", runs.len()))),
     }
+}
+
+/// The guest's status and the programs' reports.
+fn boot(guest: &Guest, binaries: &[PathBuf]) -> Result<(u8, Vec<String>)> {
+    let watch = Watch::default();
+    let results = Arc::clone(&watch.results);
+    let status = vm::boot(guest, binaries, Box::new(watch))?;
+    let results = results.lock().map(|results| results.clone()).unwrap_or_default();
+    Ok((status, results))
 }
 
 /// The shell script that runs the programs one after the other and reports each.

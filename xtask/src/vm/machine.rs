@@ -56,8 +56,11 @@ const VIRT: Machine = Machine {
 const WITH_SMALL_PAGES: &[Kernel] = &[ARM64_KERNELS[1]];
 
 /// Every machine, the default first.
-pub(crate) const MACHINES: [Machine; 8] = [
+pub(crate) const MACHINES: [Machine; 9] = [
     DEFAULT,
+    // For devices that come and go under access. Where processors have threads, QEMU before 8.1 can look up an access of
+    // one in the memory map that another is just replacing, and dies of it.
+    Machine { name: "one-thread", hardware: Hardware::Pc(pc::IN_ONE_THREAD), ..DEFAULT },
     Machine {
         name: "no-iommu",
         hardware: Hardware::Pc(pc::WITHOUT_IOMMU),

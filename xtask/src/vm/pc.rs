@@ -14,11 +14,15 @@ use crate::paths::RunDir;
 pub(crate) struct Pc {
     /// The IOMMU, as QEMU's option, if it has one.
     iommu: Option<&'static str>,
+    /// Whether QEMU runs its processors in turn, in one thread.
+    one_thread: bool,
     /// Devices besides those that every PC has.
     more: &'static [&'static str],
 }
 
-pub(crate) const DEFAULT: Pc = Pc { iommu: Some("intel-iommu,intremap=on"), more: &[] };
+pub(crate) const DEFAULT: Pc =
+    Pc { iommu: Some("intel-iommu,intremap=on"), one_thread: false, more: &[] };
+pub(crate) const IN_ONE_THREAD: Pc = Pc { one_thread: true, ..DEFAULT };
 pub(crate) const WITHOUT_IOMMU: Pc = Pc { iommu: None, ..DEFAULT };
 pub(crate) const WITHOUT_REMAPPING: Pc = Pc { iommu: Some("intel-iommu,intremap=off"), ..DEFAULT };
 
@@ -38,7 +42,7 @@ pub(crate) const KERNEL_LINE: &str = "console=ttyS0 no_timer_check";
 /// Hot-plug by the root ports themselves, as on a machine of metal, and not by ACPI.
 const PLATFORM: [&str; 10] = [
     "-M",
-    "q35,accel=tcg,kernel-irqchip=off",
+    "q35,kernel-irqchip=off",
     "-cpu",
     "max",
     "-smp",
@@ -83,6 +87,8 @@ impl Pc {
         let mut options: Vec<String> = PLATFORM.map(str::to_owned).into();
         let mut add = |name: &str, value: String| options.extend([name.to_owned(), value]);
         let disk = escaped(&disk);
+        let threads = if self.one_thread { "single" } else { "multi" };
+        add("-accel", format!("tcg,thread={threads}"));
         add("-blockdev", format!("driver=file,node-name=disk,filename={disk}"));
         add("-netdev", "user,id=net,restrict=on".to_owned());
         for name in SERIALS {
