@@ -24,11 +24,12 @@ const MODULES: [&str; 17] = [
 ];
 
 /// The workspace's own crates that each crate may be built with.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("uio-core", &[]),
     ("edu-model", &["uio-core"]),
     ("uio-dummy-model", &["uio-core"]),
     ("ns16550-model", &["uio-core"]),
+    ("pl061-model", &["uio-core"]),
     (
         "uiod",
         &[
@@ -37,6 +38,8 @@ const CRATES: [(&str, &[&str]); 10] = [
             "edu-model",
             "ns16550",
             "ns16550-model",
+            "pl061",
+            "pl061-model",
             "uio-dummy",
             "uio-dummy-model",
         ],
