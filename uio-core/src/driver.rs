@@ -1,7 +1,8 @@
 //! Drivers: what one implements, how it is found, and what it is given.
 //!
 //! A driver is a type that implements [`Driver`]. A [`Registry`] knows the drivers of a program and finds the
-//! one for a device: by the device's label in [`Driver::ID_TABLE`], or by name.
+//! one for a device: by the device's label in [`Driver::ID_TABLE`], by what it is on PCI or in the device tree, or by
+//! name.
 //!
 //! # Life of a driver
 //!
@@ -26,6 +27,7 @@ use crate::chardev;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::io::RegisterMap;
+use crate::of;
 use crate::pci;
 use crate::softirq::Softirqs;
 
@@ -77,6 +79,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
 
     /// PCI functions that it drives.
     const PCI_ID_TABLE: &'static [pci::DeviceId] = &[];
+
+    /// Nodes of the device tree that it drives.
+    const OF_ID_TABLE: &'static [of::DeviceId] = &[];
 
     /// Claims the device and starts it.
     ///
@@ -164,13 +169,17 @@ type ProbeFn = fn(&Probe<'_>) -> Result<Arc<dyn Bound>>;
 struct Entry {
     ids: &'static [&'static str],
     pci_ids: &'static [pci::DeviceId],
+    of_ids: &'static [of::DeviceId],
     probe: ProbeFn,
 }
 
 impl Entry {
     fn drives(&self, device: &Device) -> bool {
         let on_pci = |id| self.pci_ids.iter().any(|entry| entry.matches(id));
-        self.ids.contains(&device.label()) || device.pci_id().is_some_and(on_pci)
+        let in_tree = |node| self.of_ids.iter().any(|entry| entry.matches(node));
+        self.ids.contains(&device.label())
+            || device.pci_id().is_some_and(on_pci)
+            || device.of_node().is_some_and(in_tree)
     }
 }
 
@@ -188,7 +197,8 @@ impl Registry {
     #[must_use]
     pub fn with<D: Driver>(mut self) -> Self {
         let probe: ProbeFn = |probe| Ok(Arc::new(D::probe(probe)?));
-        self.0.insert(D::NAME, Entry { ids: D::ID_TABLE, pci_ids: D::PCI_ID_TABLE, probe });
+        let (ids, pci_ids, of_ids) = (D::ID_TABLE, D::PCI_ID_TABLE, D::OF_ID_TABLE);
+        self.0.insert(D::NAME, Entry { ids, pci_ids, of_ids, probe });
         self
     }
 

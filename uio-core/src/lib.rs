@@ -18,6 +18,7 @@ pub mod io;
 pub mod irq;
 pub mod kthread;
 pub mod mem;
+pub mod of;
 pub mod pci;
 pub mod ring;
 mod run_dir;

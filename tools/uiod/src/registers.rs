@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uio_core::device::{Device, DeviceSpec};
 use uio_core::io::{IoRegion, RegisterInfo, RegisterMap, Width, peek, poke};
+use uio_core::of;
 use uio_core::pci::Address;
 
 use crate::daemon::{Daemon, Unit};
@@ -210,6 +211,10 @@ fn is(device: &Device, wanted: &str) -> bool {
             device.backend() == "uio" && (which == first || which == device.label())
         }
         Ok(DeviceSpec::Pci(address)) => first.parse() == Ok::<Address, uio_core::Error>(address),
+        Ok(DeviceSpec::Of(which)) => device.of_node().is_some_and(|node| match which {
+            of::Selector::Path(path) => path == node.path(),
+            of::Selector::Compatible(compatible) => node.is_compatible(&compatible),
+        }),
         _ => wanted == name || wanted == first,
     }
 }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::io::{IoMem, IoRegion};
 use crate::irq::LineSource;
 use crate::mem::dma::Iommu;
+use crate::of;
 use crate::pci::{ConfigSpace, Id, IrqType};
 use crate::sys::sigbus::FaultMark;
 
@@ -51,6 +52,11 @@ pub(crate) trait Backend: Send + Sync {
 
     /// The configuration space, on PCI.
     fn config(&self) -> Option<&ConfigSpace> {
+        None
+    }
+
+    /// The node of the device tree that describes the device.
+    fn of_node(&self) -> Option<&of::Node> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! Devices: regions and interrupt lines, whatever they are behind.
 //!
-//! A [`Device`] is opened from a [`DeviceSpec`] (`sim:uio_dummy`, `uio:uio0`) and looks the same on every
+//! A [`Device`] is opened from a [`DeviceSpec`] (`sim:uio_dummy`, `uio:uio0`, `of:arm,pl031`) and looks the same on every
 //! backend; a driver cannot tell which it runs on.
 //!
 //! | backend | regions | lines |
@@ -24,7 +24,10 @@ mod backend;
 mod bus;
 mod devres;
 mod fault;
+mod memory;
 mod notices;
+#[cfg(not(loom))]
+mod open_of;
 #[cfg(not(loom))]
 mod open_pci;
 mod presence;
@@ -47,6 +50,7 @@ use crate::error::{Error, Result};
 use crate::io::{Io, IoMem, IoRegion};
 use crate::irq::{Dispatcher, DispatcherHandle, IrqLine, LineSource, Watch};
 use crate::mem::dma::Domain;
+use crate::of;
 pub(crate) use backend::Backend;
 pub use devres::{Devres, DevresGuard};
 pub use presence::Presence;
@@ -72,7 +76,8 @@ pub struct RegionInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// A device may master the bus also where no IOMMU keeps it from the machine's memory (`uio_pci_generic`).
+    /// A device may master the bus also where no IOMMU keeps it from the machine's memory (`uio_pci_generic`), and be
+    /// sent to pages of which the kernel does not know that a device uses them ([`Device::physical_memory`]).
     pub accept_dma_risk: bool,
     /// Only the registers are wanted. A PCI function without VFIO is then reached by its files in sysfs alone, also
     /// while no driver has it, and its UIO node stays closed.
@@ -113,6 +118,7 @@ pub struct Device {
     /// Of accesses that find no memory.
     faults: OnceLock<Watch>,
     managed: devres::Stack,
+    accepts_dma_risk: bool,
 }
 
 impl Device {
@@ -134,7 +140,6 @@ impl Device {
     /// # Errors
     ///
     /// Those of `open`.
-    #[cfg_attr(loom, expect(unused_variables, reason = "models of the crate open no devices"))]
     pub fn open_with(
         spec: &DeviceSpec,
         options: &OpenOptions,
@@ -144,20 +149,28 @@ impl Device {
         match spec {
             DeviceSpec::Sim(model) => {
                 let backend = sim::SimBackend::new(models.make(model)?);
-                Self::build(spec.to_string(), model.clone(), Box::new(backend), dispatcher)
+                Self::build(spec.to_string(), model.clone(), Box::new(backend), options, dispatcher)
             }
             DeviceSpec::Uio(selector) => {
                 let backend = uio::UioBackend::open(selector)?;
                 let (name, label) = (backend.title(), backend.label().to_owned());
-                Self::build(name, label, Box::new(backend), dispatcher)
+                Self::build(name, label, Box::new(backend), options, dispatcher)
             }
             #[cfg(not(loom))]
             DeviceSpec::Pci(address) => {
                 let (name, label, backend) = open_pci::open(*address, options)?;
-                Self::build(name, label, backend, dispatcher)
+                Self::build(name, label, backend, options, dispatcher)
+            }
+            #[cfg(not(loom))]
+            DeviceSpec::Of(selector) => {
+                let backend = open_of::open(selector)?;
+                let (name, label) = (backend.title(), backend.label().to_owned());
+                Self::build(name, label, Box::new(backend), options, dispatcher)
             }
             #[cfg(loom)]
-            DeviceSpec::Pci(_) => Err(Error::new(Errno::EOPNOTSUPP, "cannot open device", spec)),
+            DeviceSpec::Pci(_) | DeviceSpec::Of(_) => {
+                Err(Error::new(Errno::EOPNOTSUPP, "cannot open device", spec))
+            }
         }
     }
 
@@ -165,6 +178,7 @@ impl Device {
         name: String,
         label: String,
         backend: Box<dyn Backend>,
+        options: &OpenOptions,
         dispatcher: &Dispatcher,
     ) -> Result<Arc<Self>> {
         let gone = backend.fault_mark().map(|mark| Arc::clone(mark.gone())).unwrap_or_default();
@@ -181,6 +195,7 @@ impl Device {
             notices: notices::Notices::default(),
             faults: OnceLock::new(),
             managed: devres::Stack::default(),
+            accepts_dma_risk: options.accept_dma_risk,
         });
         device.watch_faults(dispatcher)?;
         for index in 0..device.backend.lines() {
@@ -216,6 +231,18 @@ impl Device {
     /// The backend's name: `uio`, `sim`.
     pub fn backend(&self) -> &'static str {
         self.backend.name()
+    }
+
+    /// The node of the device tree that describes the device, as it was when the device was opened.
+    #[doc(alias = "dev_of_node")]
+    pub fn of_node(&self) -> Option<&of::Node> {
+        self.backend.of_node()
+    }
+
+    /// The number of the region called `name`: by `reg-names`, on a device of the device tree.
+    #[doc(alias = "platform_get_resource_byname")]
+    pub fn region_index(&self, name: &str) -> Option<usize> {
+        self.regions().iter().find(|region| region.name == name).map(|region| region.index)
     }
 
     /// The regions that the device has.

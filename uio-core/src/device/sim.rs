@@ -20,13 +20,15 @@ use crate::error::{Error, Result};
 use crate::io::{IoMem, IoRegion, RegionModel};
 use crate::irq::LineSource;
 use crate::mem::dma::Iommu;
+use crate::of::Node;
 use crate::pci::{ConfigAccess, ConfigSpace, Id, IrqType};
 pub use dma::{DmaBus, DmaFault};
 pub use pci::{SimConfig, SimVector};
 
 /// The device's side of a simulated device. Dropped with the device.
 pub trait Model: Send + Sync {
-    /// The regions by name, in the order of their numbers.
+    /// The regions by name, in the order of their numbers. On a device of the device tree, they are what `reg` says: its
+    /// addresses are theirs, and memory for DMA is a region with a `reg`.
     fn regions(&self) -> Vec<(String, Arc<dyn RegionModel>)>;
 
     /// The interrupt line, if the device has one.
@@ -34,6 +36,11 @@ pub trait Model: Send + Sync {
 
     /// Who the device is, if it is on a simulated PCI bus; then it has a [`config`](Self::config) too.
     fn pci_id(&self) -> Option<Id> {
+        None
+    }
+
+    /// The node of the device tree that describes it, if it is a device of one.
+    fn of_node(&self) -> Option<Node> {
         None
     }
 
@@ -269,6 +276,7 @@ pub(super) struct SimBackend {
     regions: Vec<Arc<dyn RegionModel>>,
     line: Option<Arc<SimLine>>,
     id: Option<Id>,
+    node: Option<Node>,
     config: Option<ConfigSpace>,
     vectors: Vec<Arc<SimVector>>,
     /// Its drop ends the device.
@@ -278,18 +286,22 @@ pub(super) struct SimBackend {
 impl SimBackend {
     pub(super) fn new(model: Box<dyn Model>) -> Self {
         let (names, regions): (Vec<_>, Vec<_>) = model.regions().into_iter().unzip();
+        let node = model.of_node();
+        let reg = node.as_ref().map(Node::reg).unwrap_or_default();
         let infos = names.into_iter().zip(&regions).enumerate();
         let infos = infos.map(|(index, (name, region))| RegionInfo {
             index,
             name,
-            address: None,
+            address: reg.get(index).map(|reg| reg.address),
             size: region.size() as u64,
             offset: 0,
         });
+        let infos = infos.collect();
         Self {
-            infos: infos.collect(),
+            infos,
             line: model.line(),
             id: model.pci_id(),
+            node,
             config: model.config().map(ConfigSpace::new),
             vectors: model.vectors(),
             regions,
@@ -326,6 +338,10 @@ impl Backend for SimBackend {
             Error::new(Errno::ENXIO, "cannot take interrupt line of", "a simulated device")
         })?;
         Ok(Box::new(SimSource(line)))
+    }
+
+    fn of_node(&self) -> Option<&Node> {
+        self.node.as_ref()
     }
 
     fn pci_id(&self) -> Option<&Id> {

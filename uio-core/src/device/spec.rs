@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::of::Selector;
 use crate::pci::Address;
 
 /// A device as it is written on a command line: `BACKEND:WHICH`.
@@ -15,6 +16,8 @@ pub enum DeviceSpec {
     Uio(String),
     /// `pci:0000:00:03.0`: a PCI function, by the kernel driver that is bound to it.
     Pci(Address),
+    /// `of:/pl031@9010000` or `of:arm,pl031`: the UIO device of a node of the device tree.
+    Of(Selector),
 }
 
 impl FromStr for DeviceSpec {
@@ -22,17 +25,16 @@ impl FromStr for DeviceSpec {
 
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |cause: &str| {
-            Err(Error::invalid("cannot use device", format_args!("`{text}`"), cause)
-                .with_hint("write it as sim:uio_dummy, uio:uio0, uio:NAME or pci:0000:00:03.0"))
+            Err(Error::invalid("cannot use device", format_args!("`{text}`"), cause).with_hint(
+                "write it as sim:uio_dummy, uio:uio0, uio:NAME, pci:0000:00:03.0 or of:/NODE",
+            ))
         };
         match text.split_once(':') {
             Some(("sim" | "uio", "")) => refuse("it does not say which device"),
             Some(("sim", model)) => Ok(Self::Sim(model.to_owned())),
             Some(("uio", selector)) => Ok(Self::Uio(selector.to_owned())),
             Some(("pci", address)) => address.parse().map(Self::Pci),
-            Some(("of", _)) => {
-                refuse("this version runs no devices of the device tree by their path")
-            }
+            Some(("of", selector)) => selector.parse().map(Self::Of),
             Some(_) => refuse("there is no such kind of device"),
             None => refuse("it does not say what kind of device it is"),
         }
@@ -45,6 +47,7 @@ impl fmt::Display for DeviceSpec {
             Self::Sim(model) => write!(f, "sim:{model}"),
             Self::Uio(selector) => write!(f, "uio:{selector}"),
             Self::Pci(address) => write!(f, "pci:{address}"),
+            Self::Of(selector) => write!(f, "of:{selector}"),
         }
     }
 }
@@ -69,12 +72,22 @@ mod tests {
     }
 
     #[test]
+    fn a_device_of_the_tree_is_named_by_its_node_or_by_what_it_is() {
+        let spec: DeviceSpec = "of:/pl031@9010000".parse().unwrap();
+        assert_eq!(spec, DeviceSpec::Of(Selector::Path("/pl031@9010000".to_owned())));
+        assert_eq!(spec.to_string(), "of:/pl031@9010000");
+        let spec: DeviceSpec = "of:arm,pl031".parse().unwrap();
+        assert_eq!(spec, DeviceSpec::Of(Selector::Compatible("arm,pl031".to_owned())));
+    }
+
+    #[test]
     fn a_name_that_is_none_is_explained() {
         for (text, cause) in [
             ("uio0", "what kind"),
             ("usb:1", "no such kind"),
             ("uio:", "which device"),
-            ("of:/soc/uart@1000", "this version"),
+            ("of:/soc/../uart", "no path"),
+            ("of:", "which device"),
             ("pci:0000:00:03", "PCI address"),
         ] {
             let error = text.parse::<DeviceSpec>().unwrap_err().to_string();

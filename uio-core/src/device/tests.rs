@@ -36,6 +36,10 @@ impl Model for Toy {
     fn line(&self) -> Option<Arc<SimLine>> {
         self.0.clone()
     }
+
+    fn of_node(&self) -> Option<of::Node> {
+        Some(of::Node::new("/toy@1000").with_compatible(&["acme,toy"]))
+    }
 }
 
 struct Ignore;
@@ -161,4 +165,50 @@ fn an_unplugged_device_is_gone_for_everybody_and_hooks_are_called_once() {
         late.fetch_add(1, Ordering::SeqCst);
     });
     assert_eq!(calls.load(Ordering::SeqCst), 2, "a late hook is called at once");
+}
+
+#[test]
+fn a_device_of_the_device_tree_has_its_node() {
+    let (_dispatcher, device) = open(None);
+    let node = device.of_node().unwrap();
+    assert_eq!(node.path(), "/toy@1000");
+    assert!(of::DeviceId::new("acme,toy").matches(node));
+}
+
+#[test]
+fn a_region_is_found_by_its_name() {
+    let (_dispatcher, device) = open(None);
+    assert_eq!(device.region_index("cell"), Some(0));
+    assert_eq!(device.region_index("none"), None);
+}
+
+#[cfg(not(loom))]
+#[test]
+fn a_driver_is_found_by_what_the_node_is_compatible_with() {
+    use crate::driver::Registry;
+    let (_dispatcher, device) = open(None);
+    let registry = Registry::new().with::<Platform>();
+    assert_eq!(registry.find(&device, None).unwrap(), "platform");
+}
+
+#[cfg(not(loom))]
+struct Platform;
+
+#[cfg(not(loom))]
+impl crate::driver::Driver for Platform {
+    const NAME: &'static str = "platform";
+    const ID_TABLE: &'static [&'static str] = &[];
+    const OF_ID_TABLE: &'static [of::DeviceId] = &[of::DeviceId::new("acme,toy")];
+
+    fn probe(_probe: &crate::driver::Probe<'_>) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn node(&self) -> &crate::chardev::Registration {
+        unreachable!("nothing asks for it here")
+    }
+
+    fn rings(&self) -> Vec<crate::driver::RingFill> {
+        Vec::new()
+    }
 }

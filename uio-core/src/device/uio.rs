@@ -10,9 +10,10 @@ use super::{Backend, RegionInfo};
 use crate::error::{Error, Result};
 use crate::io::{IoMem, IoRegion};
 use crate::irq::LineSource;
+use crate::of::{Node, Tree};
 use crate::sys::mmap::{Mapping, page_size};
 use crate::sys::sigbus::FaultMark;
-use crate::sys::sysfs::{Sysfs, UioInfo};
+use crate::sys::sysfs::{Sysfs, UioInfo, UioMap};
 use crate::sys::uio::UioFd;
 
 /// How often the event count is read around the open until it holds still.
@@ -21,6 +22,7 @@ const BASELINE_TRIES: usize = 16;
 pub(super) struct UioBackend {
     info: UioInfo,
     regions: Vec<RegionInfo>,
+    node: Option<Node>,
     fd: Arc<UioFd>,
     /// The device's event count when `fd` was opened.
     baseline: u32,
@@ -33,8 +35,13 @@ pub(super) struct UioBackend {
 impl UioBackend {
     /// Finds the device, opens its node, and builds the backend from that descriptor.
     pub(super) fn open(selector: &str) -> Result<Self> {
+        let info = Sysfs::new().find_uio(selector)?;
+        Self::open_found(info)
+    }
+
+    /// As [`open`](Self::open), of the device that was found.
+    pub(super) fn open_found(mut info: UioInfo) -> Result<Self> {
         let sysfs = Sysfs::new();
-        let mut info = sysfs.find_uio(selector)?;
         let fd = UioFd::open(&info.node())?;
         // Interrupts before the open are not ours. The kernel notes the count in `open` but does not tell
         // it; a count that is the same before and after the open is the one that it noted.
@@ -45,10 +52,12 @@ impl UioBackend {
             }
             info = now;
         }
-        Self::new(info, fd)
+        let node =
+            info.device.as_deref().and_then(|dir| Tree::new().node_of_link(&dir.join("of_node")));
+        Self::new(info, node, fd)
     }
 
-    fn new(info: UioInfo, fd: UioFd) -> Result<Self> {
+    fn new(info: UioInfo, node: Option<Node>, fd: UioFd) -> Result<Self> {
         let has_interrupt = fd.has_interrupt().map_err(|errno| {
             Error::new(errno, "cannot ask for the interrupt of", info.node().display())
         })?;
@@ -59,7 +68,7 @@ impl UioBackend {
                 index: map.index,
                 name: map.name.clone(),
                 address: Some(map.addr),
-                size: map.size.saturating_sub(map.offset),
+                size: size_of_region(map, node.as_ref()),
                 offset: map.offset,
             })
             .collect();
@@ -77,6 +86,7 @@ impl UioBackend {
             mappings: Mutex::new(vec![None; regions.len()]),
             mark: FaultMark::new()?,
             regions,
+            node,
             fd: Arc::new(fd),
             has_interrupt,
             info,
@@ -115,6 +125,15 @@ impl UioBackend {
     }
 }
 
+/// How large a region is, in bytes: UIO's maps are whole pages, and end behind what the device tree says where the
+/// register block is smaller than a page. What lies there belongs to others.
+fn size_of_region(map: &UioMap, node: Option<&Node>) -> u64 {
+    let mapped = map.size.saturating_sub(map.offset);
+    let start = map.addr.saturating_add(map.offset);
+    let described = node.into_iter().flat_map(Node::reg).find(|reg| reg.address == start);
+    described.map_or(mapped, |reg| reg.size.min(mapped))
+}
+
 impl Backend for UioBackend {
     fn name(&self) -> &'static str {
         "uio"
@@ -144,6 +163,10 @@ impl Backend for UioBackend {
             seen: AtomicU32::new(self.baseline),
             no_irqcontrol: AtomicBool::new(false),
         }))
+    }
+
+    fn of_node(&self) -> Option<&Node> {
+        self.node.as_ref()
     }
 
     fn fault_mark(&self) -> Option<&Arc<FaultMark>> {
@@ -216,5 +239,38 @@ impl LineSource for UioLine {
 
     fn masks_itself(&self) -> bool {
         !self.no_irqcontrol.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(addr: u64, size: u64, offset: u64) -> UioMap {
+        UioMap { index: 0, name: String::new(), addr, size, offset }
+    }
+
+    #[test]
+    fn a_region_ends_where_the_device_tree_says() {
+        // A block of 512 bytes inside a page of 4, 16 or 64 KiB, as UIO maps it.
+        let node = Node::new("/virtio@a003e00").with_reg(None, 0x0A00_3E00, 0x200);
+        for page in [0x1000, 0x4000, 0x1_0000] {
+            let start = 0x0A00_3E00 / page * page;
+            let map = map(start, page, 0x0A00_3E00 - start);
+            assert_eq!(size_of_region(&map, Some(&node)), 0x200, "{page:#x}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_never_larger_than_its_map() {
+        let node = Node::new("/x@1000").with_reg(None, 0x1000, 0x10_0000);
+        assert_eq!(size_of_region(&map(0x1000, 0x1000, 0), Some(&node)), 0x1000);
+    }
+
+    #[test]
+    fn a_region_that_the_device_tree_does_not_know_is_as_large_as_its_map() {
+        let node = Node::new("/x@2000").with_reg(None, 0x2000, 0x10);
+        assert_eq!(size_of_region(&map(0x1000, 0x1000, 0x800), Some(&node)), 0x800);
+        assert_eq!(size_of_region(&map(0x1000, 0x1000, 0x800), None), 0x800);
     }
 }

@@ -7,6 +7,8 @@ pub(crate) mod clock;
 pub mod hints;
 pub(crate) mod memlock;
 pub(crate) mod mmap;
+pub(crate) mod of;
+pub(crate) mod pagemap;
 pub(crate) mod pages;
 #[cfg(not(loom))]
 pub(crate) mod pci_files;

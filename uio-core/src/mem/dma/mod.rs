@@ -1,4 +1,5 @@
-//! DMA: memory that a device reads and writes, through the IOMMU and nowhere else.
+//! DMA: memory that a device reads and writes: through the IOMMU and nowhere else, or, where there is none, in memory
+//! that was set aside.
 //!
 //! # Vocabulary
 //!
@@ -14,6 +15,9 @@
 //! | rings, tables, status words: both sides at any time | [`CoherentBox`], then [`Coherent`] | `dma_alloc_coherent` |
 //! | the same, small and many | [`Pool`] | `dma_pool` |
 //! | payload: one side at a time, in one direction | [`Buffer`], then [`Mapping`] | `dma_map_single` |
+//!
+//! Where there is no IOMMU, as on most boards with a device tree, none of these can be had: there is
+//! [`ReservedMemory`], memory that somebody has set aside for the device.
 //!
 //! # The rule of release
 //!
@@ -37,6 +41,7 @@ mod mapped;
 mod mapping;
 mod pages;
 mod pool;
+pub mod reserved;
 mod volatile;
 
 use std::fmt;
@@ -52,6 +57,7 @@ pub use domain::{Domain, Usage};
 pub use mapping::{CpuAccess, MapError, Mapping};
 pub use pages::Pages;
 pub use pool::Pool;
+pub use reserved::{Block, Coherence, DeviceOwned, ReservedMemory, Shared};
 
 /// An address as a device uses it: `dma_addr_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! sysfs: which devices this machine has, read from text attributes alone.
 //!
-//! [`Sysfs`] is the entry; [`UioInfo`] and [`PciInfo`] are what it finds. Nothing here opens a device node
+//! [`Sysfs`] is the entry; [`UioInfo`], [`PciInfo`] and [`PlatformInfo`] are what it finds. Nothing here opens a device node
 //! or a PCI configuration space: looking at a device must not change it, and closing a node of
 //! `uio_pci_generic` would stop the DMA of whoever else has it open.
 //!
@@ -8,16 +8,19 @@
 //! made: such a device is left out of the list, such a value reads as zero or as empty. Neither is an error,
 //! and none is a panic.
 //!
-//! What changes a device stands apart: [`bind`] gives a PCI function to another driver and [`rule`] does so at every
-//! boot, after [`usage`] has said what the function is in use for.
+//! What changes a device stands apart: [`bind`] gives a device to another driver and [`rule`] does so at every
+//! boot, after [`usage`] has said what the device is in use for.
 //!
 //! The neighbours: `device/` builds devices from what is found here, and `uioctl` shows it.
 //! The formats are those of `Documentation/ABI/` in the kernel tree: `testing/sysfs-bus-pci`, and for UIO
 //! `drivers/uio/uio.c`.
 
 pub mod bind;
+mod bus;
 mod group;
+mod near;
 mod pci;
+mod platform;
 pub mod rule;
 mod uio;
 pub mod usage;
@@ -26,8 +29,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use bus::{Bus, BusDevice};
 pub use group::GroupMember;
+pub use near::nearest;
 pub use pci::{MsiKind, PciBar, PciInfo};
+pub use platform::{PRIMECELL, PlatformInfo, compatible, device_tree_text};
 pub use uio::{UioInfo, UioMap, UioPort};
 
 /// A mounted sysfs: the machine's own, or a copy of one for tests.
