@@ -9,6 +9,7 @@ use uio_core::driver::{Driver, Probe, RingFill};
 use uio_core::error::{Errno, Error, Result};
 use uio_core::io::{AccessError, Io, IoRegion, RegisterMap};
 use uio_core::irq::{self, Flags};
+use uio_core::of;
 use uio_core::softirq::Tasklet;
 use uio_core::sync::{SpinLock, WaitQueue};
 use uio_core::time::Cycles;
@@ -61,6 +62,7 @@ impl Drop for QuietOnDrop {
 impl Driver for Pl061 {
     const NAME: &'static str = "pl061";
     const ID_TABLE: &'static [&'static str] = &["pl061"];
+    const OF_ID_TABLE: &'static [of::DeviceId] = &[of::DeviceId::new("arm,pl061")];
 
     fn probe(probe: &Probe<'_>) -> Result<Self> {
         let options = probe.node_options(NODE);

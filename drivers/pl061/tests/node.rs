@@ -122,8 +122,8 @@ fn a_shell_reads_line_by_line_and_asks_how_the_lines_stand() {
 fn a_wrong_command_is_an_invalid_argument() {
     let rig = Rig::new();
     for (script, cause) in [
-        (r#"echo 3 uot 1 > "$NODE""#, "Invalid argument"),
-        (r#"echo 3 set 1 > "$NODE""#, "Operation not permitted"),
+        (r#"echo 3 uot 1 | dd of="$NODE" status=none"#, "Invalid argument"),
+        (r#"echo 3 set 1 | dd of="$NODE" status=none"#, "Operation not permitted"),
     ] {
         let said = rig.shell(script);
         let text = String::from_utf8_lossy(&said.stderr).into_owned();

@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uio_core::Result;
 use uio_core::device::sim::{Model, SimLine};
 use uio_core::io::{RegionModel, Width};
+use uio_core::of::Node;
 
 use block::Block;
 
@@ -212,6 +213,11 @@ impl Model for Pl061 {
 
     fn line(&self) -> Option<Arc<SimLine>> {
         Some(Arc::clone(&self.0.0.line))
+    }
+
+    fn of_node(&self) -> Option<Node> {
+        let node = Node::new("/pl061@9030000").with_compatible(&["arm,pl061"]);
+        Some(node.with_reg(None, 0x0903_0000, REGION_BYTES as u64))
     }
 }
 
