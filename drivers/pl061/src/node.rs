@@ -123,6 +123,11 @@ impl CharDevice for Node {
         self.carry_out(file, cmd, arg).map(|()| 0)
     }
 
+    /// One that has read everything does not hold up one that has not.
+    fn reads_apart(&self) -> bool {
+        true
+    }
+
     fn read_wait(&self) -> &WaitQueue {
         &self.shared.read_wait
     }

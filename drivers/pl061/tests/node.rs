@@ -119,6 +119,24 @@ fn a_shell_reads_line_by_line_and_asks_how_the_lines_stand() {
 }
 
 #[test]
+fn a_reader_that_waits_holds_up_nobody_who_has_something_to_read() {
+    let rig = Rig::new();
+    let first = rig.start("sh", &["-c", r#"exec head -n 1 "$NODE""#]);
+    eventually("the first to wait", || rig.waiting_readers() == 1);
+    // The second has an answer before it, and nobody has an event.
+    let said = rig.shell(r#"exec 3<> "$NODE"; echo show >&3; read -r it <&3; echo "$it""#);
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "line 0 in 0\n", "{said:?}");
+    // One that comes late to an event that both have.
+    let late = rig.shell(
+        r#"exec 3<> "$NODE"; echo "0 in both; 4 out 1" >&3
+           read -r one <&3; echo "4 set 0" >&3; read -r two <&3; echo "${two#* }""#,
+    );
+    assert_eq!(String::from_utf8_lossy(&late.stdout), "line 0 falling\n", "{late:?}");
+    let said = first.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stdout).ends_with(" line 0 rising\n"), "{said:?}");
+}
+
+#[test]
 fn a_wrong_command_is_an_invalid_argument() {
     let rig = Rig::new();
     for (script, cause) in [
