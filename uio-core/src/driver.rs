@@ -101,6 +101,11 @@ pub trait Driver: Send + Sync + Sized + 'static {
         Vec::new()
     }
 
+    /// What a newcomer may try in a shell, harmless on any board; `NODE` stands for the node's path.
+    fn suggestions(&self) -> &'static [&'static str] {
+        &["cat NODE", "echo Hello > NODE"]
+    }
+
     /// Has the device stop: no more DMA, no more interrupts. The kernel wants the device back, and after this it
     /// goes: [`gone`](Self::gone), the end of the vectors and of the open device. On a thread that may sleep; at
     /// most a second.
@@ -126,6 +131,8 @@ pub trait Bound: Send + Sync {
     fn rings(&self) -> Vec<RingFill>;
     /// [`Driver::registers`].
     fn registers(&self) -> Vec<RegisterMap>;
+    /// [`Driver::suggestions`].
+    fn suggestions(&self) -> &'static [&'static str];
     /// [`Driver::quiesce`].
     fn quiesce(&self);
     /// [`Driver::error_detected`].
@@ -149,6 +156,10 @@ impl<D: Driver> Bound for D {
 
     fn registers(&self) -> Vec<RegisterMap> {
         Driver::registers(self)
+    }
+
+    fn suggestions(&self) -> &'static [&'static str] {
+        Driver::suggestions(self)
     }
 
     fn quiesce(&self) {

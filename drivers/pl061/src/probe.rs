@@ -28,6 +28,11 @@ use crate::top_half::{IrqHold, TopHalf};
 /// Name of the node, before its number.
 const NODE: &str = "gpiouio";
 
+/// What to try where nobody knows what is connected: nothing changes a line.
+const LOOK: &[&str] = &["cat NODE", "sh -c 'echo show >&3; head -n 8 <&3' 3<> NODE"];
+/// What to try on a simulated block, whose line 4 is wired to line 0.
+const LOOP: &[&str] = &["echo '0 in both; 4 out 0' > NODE", "cat NODE", "echo '4 set 1' > NODE"];
+
 /// What says that it is a PrimeCell, whichever.
 const PRIMECELL: [u8; 4] = [0x0D, 0xF0, 0x05, 0xB1];
 /// Which it is: part 061, designed by ARM (0x41). The third byte's upper half is the revision.
@@ -39,6 +44,7 @@ const PL061: [u8; 3] = [0x61, 0x10, 0x04];
 pub struct Pl061 {
     node: chardev::Registration,
     running: Running,
+    simulated: bool,
 }
 
 /// The block at work. The fields are in the order of their release: first the interrupt, then the bottom half, and the
@@ -68,7 +74,8 @@ impl Driver for Pl061 {
         let options = probe.node_options(NODE);
         let (running, node) = Running::start(probe, &options.name)?;
         let node = chardev::Registration::register(&options, Arc::new(node))?;
-        Ok(Self { node, running })
+        let simulated = probe.device.backend() == "sim";
+        Ok(Self { node, running, simulated })
     }
 
     fn node(&self) -> &chardev::Registration {
@@ -83,6 +90,10 @@ impl Driver for Pl061 {
 
     fn registers(&self) -> Vec<RegisterMap> {
         regs::map()
+    }
+
+    fn suggestions(&self) -> &'static [&'static str] {
+        if self.simulated { LOOP } else { LOOK }
     }
 
     fn quiesce(&self) {

@@ -237,8 +237,8 @@ impl Audited {
 
 proptest! {
     #[test]
-    fn every_request_is_handed_out_exactly_once(steps in vec(step(), 0..120)) {
-        let mut table = Table::default();
+    fn every_request_is_handed_out_exactly_once(steps in vec(step(), 0..120), apart: bool) {
+        let mut table = Table::new(apart);
         let file = table.open(file());
         let mut audited = Audited {
             table,
