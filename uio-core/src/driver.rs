@@ -83,6 +83,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Nodes of the device tree that it drives.
     const OF_ID_TABLE: &'static [of::DeviceId] = &[];
 
+    /// What to `echo` into its node to see something happen, as it is typed in a shell: the daemon suggests it.
+    const EXAMPLE: &'static str = "Hello";
+
     /// Claims the device and starts it.
     ///
     /// # Errors
@@ -101,9 +104,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
         Vec::new()
     }
 
-    /// What a newcomer may try in a shell, harmless on any board; `NODE` stands for the node's path.
-    fn suggestions(&self) -> &'static [&'static str] {
-        &["cat NODE", "echo Hello > NODE"]
+    /// What a newcomer may try in a shell, harmless on any board; `NODE` stands for the node's path. By default to read
+    /// the node, and to write [`EXAMPLE`](Self::EXAMPLE).
+    fn suggestions(&self) -> Vec<String> {
+        vec!["cat NODE".to_owned(), format!("echo {} > NODE", Self::EXAMPLE)]
     }
 
     /// Has the device stop: no more DMA, no more interrupts. The kernel wants the device back, and after this it
@@ -132,7 +136,7 @@ pub trait Bound: Send + Sync {
     /// [`Driver::registers`].
     fn registers(&self) -> Vec<RegisterMap>;
     /// [`Driver::suggestions`].
-    fn suggestions(&self) -> &'static [&'static str];
+    fn suggestions(&self) -> Vec<String>;
     /// [`Driver::quiesce`].
     fn quiesce(&self);
     /// [`Driver::error_detected`].
@@ -158,7 +162,7 @@ impl<D: Driver> Bound for D {
         Driver::registers(self)
     }
 
-    fn suggestions(&self) -> &'static [&'static str] {
+    fn suggestions(&self) -> Vec<String> {
         Driver::suggestions(self)
     }
 

@@ -92,8 +92,9 @@ impl Driver for Pl061 {
         regs::map()
     }
 
-    fn suggestions(&self) -> &'static [&'static str] {
-        if self.simulated { LOOP } else { LOOK }
+    fn suggestions(&self) -> Vec<String> {
+        let commands = if self.simulated { LOOP } else { LOOK };
+        commands.iter().map(|command| (*command).to_owned()).collect()
     }
 
     fn quiesce(&self) {

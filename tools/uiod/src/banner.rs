@@ -41,7 +41,7 @@ fn unit_text(text: &mut String, unit: &Unit) -> std::fmt::Result {
     }
     writeln!(text, "Try, each in a terminal of its own:")?;
     let path = path.to_string();
-    let mut suggestions = unit.driver.suggestions().iter();
+    let mut suggestions = unit.driver.suggestions().into_iter();
     suggestions.try_for_each(|line| writeln!(text, "  {}", line.replace("NODE", &path)))
 }
 
