@@ -11,6 +11,7 @@
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
 //! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them, [`slot`] what they are plugged into;
+//! - [`monitor`]: what is asked of QEMU, as to press the power button;
 //! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
 //! - [`uioctl`]: the tool, run to its end;
@@ -28,6 +29,7 @@ pub mod edu_client;
 pub mod fd;
 pub mod hotplug;
 pub mod module;
+pub mod monitor;
 pub mod pci;
 pub mod process;
 pub mod programs;
