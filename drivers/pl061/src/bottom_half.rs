@@ -1,5 +1,7 @@
 //! BOTTOM HALF: make events of what the top half saw, unmask, wake who waits. Runs as a tasklet, after interrupts.
 
+use std::time::Duration;
+
 use uio_core::sync::{SpinLock, WaitQueue};
 use uio_core::time::{self, Cycles};
 
@@ -33,9 +35,11 @@ pub(crate) fn run(shared: &Shared) {
 }
 
 /// When the counter stood so, by the monotonic clock, in nanoseconds. The top half reads the counter, for the clock
-/// may cost a system call.
+/// may cost a system call; here it costs one.
 fn time_of(cycles: u64) -> u64 {
     let (now, count) = (time::ktime_get(), time::get_cycles());
-    let ago = Cycles(count.saturating_sub(cycles)).to_duration();
+    let per_ms = Cycles::of(Duration::from_millis(1)).0.max(1);
+    let ago = u128::from(count.saturating_sub(cycles)) * 1_000_000 / u128::from(per_ms);
+    let ago = Duration::from_nanos(u64::try_from(ago).unwrap_or(u64::MAX));
     u64::try_from((now - ago).as_nanos()).unwrap_or(0)
 }

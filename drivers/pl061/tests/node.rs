@@ -194,6 +194,30 @@ fn poll_tells_of_an_event_and_of_the_end_of_the_device() {
     }
 }
 
+/// The program of the manual, for the node of a rig.
+fn program_of_the_manual(rig: &Rig) -> String {
+    let manual = include_str!("../../../docs/pl061.md");
+    let (_, rest) = manual.split_once("```python\n").expect("a program");
+    let (program, _) = rest.split_once("```").expect("its end");
+    let program = program.replace("/dev/gpiouio0", &rig.node().display().to_string());
+    program + "print(what, line, seqno, line_seqno, time > 0)\n"
+}
+
+#[test]
+fn the_program_of_the_manual_does_what_it_says() {
+    let rig = Rig::new();
+    let program = rig.start("python3", &["-c", &program_of_the_manual(&rig)]);
+    // It waits for an event on line 3, with line 4 low and line 5 high after it has set them the other way round.
+    eventually("the program to wait", || rig.driver.node().stats().pollers == 1);
+    let outputs = rig.controls.outputs();
+    assert_eq!((outputs.driven, outputs.levels), (0x30, 0x20));
+    rig.controls.set(3, true);
+    let end = program.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&end.stdout).into_owned();
+    // Lines 0 and 1 are wired to 4 and 5.
+    assert_eq!(text, "(34, 255)\n1 3 1 1 True\n", "{end:?}");
+}
+
 #[test]
 fn a_device_that_goes_away_ends_every_blocked_reader_with_enodev() {
     let rig = Rig::new();
