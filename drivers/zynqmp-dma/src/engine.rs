@@ -105,14 +105,14 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Over a channel that rests.
-    pub(crate) fn new(channel: Channel, causes: Arc<Causes>, keep: Keep, stats: Arc<Stats>) -> Self {
-        let state = State {
-            queue: Queue::new(),
-            started: Instant::now(),
-            total: 0,
-            seen: 0,
-            closed: None,
-        };
+    pub(crate) fn new(
+        channel: Channel,
+        causes: Arc<Causes>,
+        keep: Keep,
+        stats: Arc<Stats>,
+    ) -> Self {
+        let state =
+            State { queue: Queue::new(), started: Instant::now(), total: 0, seen: 0, closed: None };
         let (state, keep) = (SpinLock::new(state), Arc::new(keep));
         Self { channel, causes, state, keep, waits: Waits::default(), stats }
     }
@@ -364,7 +364,9 @@ impl Engine {
 
     /// The channel does not stop: whatever it may write to is kept for good.
     fn abandon(&self) {
-        tracing::error!("a channel does not stop; the memory that it may write to is kept from everybody");
+        tracing::error!(
+            "a channel does not stop; the memory that it may write to is kept from everybody"
+        );
         self.with_state(|state| state.queue.give_up(Errno::ENODEV));
         std::mem::forget(Arc::clone(&self.keep));
         self.waits.wake();

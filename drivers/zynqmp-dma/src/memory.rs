@@ -76,7 +76,9 @@ pub(crate) fn limits(device: &Device, keep: &Keep) -> Result<Limits> {
     let bits = width.and_then(|width| width.optional()).unwrap_or(128);
     if bits != 64 && bits != 128 {
         return Err(Error::new(Errno::EINVAL, "cannot drive", device.name())
-            .with_cause(format!("its node says xlnx,bus-width = <{bits}>, and there are 64 and 128"))
+            .with_cause(format!(
+                "its node says xlnx,bus-width = <{bits}>, and there are 64 and 128"
+            ))
             .with_hint("mend the device tree"));
     }
     // CAST: a usize has at most 64 bits on Linux.

@@ -113,12 +113,8 @@ impl Running {
         let presence = device.presence();
         let top_half = TopHalf { regs, presence, causes, tasklet: tasklet.clone(), stats };
         let line = vectors.line(0)?;
-        let irq = irq::Registration::request(
-            &line,
-            Flags::empty(),
-            ZynqmpDma::NAME,
-            Arc::new(top_half),
-        )?;
+        let irq =
+            irq::Registration::request(&line, Flags::empty(), ZynqmpDma::NAME, Arc::new(top_half))?;
         // Only now: who hears of what the channel does, is there.
         engine.0.begin().map_err(|gone| lost(device, gone))?;
         let node = Node { engine: Arc::clone(&engine.0), watch: Arc::clone(&watch), limits };

@@ -25,7 +25,8 @@ impl Watch {
     /// A watch over `engine`; `name` is the device's.
     pub(crate) fn new(engine: &Arc<Engine>, name: &str) -> Self {
         let work = Arc::new(OnceLock::new());
-        let (engine, name, again) = (Arc::downgrade(engine), name.to_owned(), Arc::downgrade(&work));
+        let (engine, name, again) =
+            (Arc::downgrade(engine), name.to_owned(), Arc::downgrade(&work));
         let look = move || {
             let (Some(engine), Some(again)) = (engine.upgrade(), again.upgrade()) else { return };
             if let Some(time) = look_at(&engine, &name) {

@@ -50,7 +50,8 @@ fn copy(channel: &ZynqmpDma, src: u64, dst: u64, len: u32) -> u32 {
 #[test]
 fn registers_are_as_after_a_reset() {
     let channel = ZynqmpDma::new().unwrap();
-    let at_reset = [(ISR, 0), (IMR, 0xFFF), (0x110, 0x80), (0x114, 0x3FF), (STATUS, 0), (0x120, 0x0483_D20F)];
+    let at_reset =
+        [(ISR, 0), (IMR, 0xFFF), (0x110, 0x80), (0x114, 0x3FF), (STATUS, 0), (0x120, 0x0483_D20F)];
     for (offset, value) in at_reset {
         assert_eq!(read(&channel, offset), value, "{offset:#x}");
     }

@@ -101,7 +101,8 @@ fn a_wider_bus_has_longer_beats() {
 fn a_write_of_copies_ends_before_the_first_that_is_refused() {
     let rig = Rig::new();
     let client = rig.queue(1);
-    let three = [zdma_copy(0, 64, 64, 1), zdma_copy(0, 64, 63, 2), zdma_copy(0, 64, 64, 3)].concat();
+    let three =
+        [zdma_copy(0, 64, 64, 1), zdma_copy(0, 64, 63, 2), zdma_copy(0, 64, 64, 3)].concat();
     assert_eq!(client.write(&three), Ok(32));
     assert_eq!(client.write(&three[32..]), Err(Errno::EINVAL), "now it is the first");
     assert_eq!(client.write(&three[64..]), Ok(32));
@@ -158,7 +159,11 @@ fn poll_tells_of_completions_and_of_room() {
     assert_eq!(client.try_read(16), Err(Errno::EAGAIN));
     rig.controls.stall(false);
     let both = PollEvents::READABLE | PollEvents::WRITABLE;
-    blocking(rig.node.read_wait(), || if client.poll() == both { Ok(()) } else { Err(Errno::EAGAIN) }).unwrap();
+    blocking(
+        rig.node.read_wait(),
+        || if client.poll() == both { Ok(()) } else { Err(Errno::EAGAIN) },
+    )
+    .unwrap();
     assert_eq!(client.try_read(16).unwrap().len(), 16);
 }
 
@@ -167,7 +172,10 @@ fn the_memory_is_read_and_written_to_its_end_and_begins_clear() {
     let rig = Rig::new();
     let end = rig.arena();
     assert_eq!(end, MIB as u64 - (64 << 10));
-    assert!(rig.memory(1, 0).read_all().iter().all(|byte| *byte == 0), "nothing of an earlier owner");
+    assert!(
+        rig.memory(1, 0).read_all().iter().all(|byte| *byte == 0),
+        "nothing of an earlier owner"
+    );
     let client = rig.memory(2, end - 5);
     assert_eq!(client.write(b"12345678"), Ok(5));
     assert_eq!(client.write(b"9"), Err(Errno::ENOSPC));
@@ -183,7 +191,10 @@ fn info_tells_what_may_be_copied() {
     let rig = Rig::new();
     let info = rig.client(1).ioctl(ioctl::INFO, &[], 32).unwrap();
     let word = |at: usize| u64::from_ne_bytes(info[at..at + 8].try_into().unwrap());
-    assert_eq!((word(0), word(8), word(16)), (rig.arena(), zynqmp_dma_model::MEMORY, (1 << 30) - 8));
+    assert_eq!(
+        (word(0), word(8), word(16)),
+        (rig.arena(), zynqmp_dma_model::MEMORY, (1 << 30) - 8)
+    );
     assert_eq!((info[24], u16::from_ne_bytes([info[28], info[29]])), (8, 1024));
 }
 

@@ -77,7 +77,14 @@ fn open(dispatcher: &Dispatcher) -> (Arc<Device>, File, Arc<AtomicBool>) {
         mark: Arc::clone(&mark),
         revoked: Arc::clone(&revoked),
     };
-    let device = Device::build("m".into(), "m".into(), Box::new(backend), &crate::device::OpenOptions::default(), dispatcher).unwrap();
+    let device = Device::build(
+        "m".into(),
+        "m".into(),
+        Box::new(backend),
+        &crate::device::OpenOptions::default(),
+        dispatcher,
+    )
+    .unwrap();
     let [first, _] = files;
     (device, first, revoked)
 }

@@ -169,7 +169,8 @@ impl ReservedMemory {
         if len == 0 || !align.is_power_of_two() {
             return Err(refuse(format!("{len} bytes at a multiple of {align} are no block")));
         }
-        let rounded = len.checked_next_multiple_of(LINE).ok_or_else(|| refuse("too long".into()))?;
+        let rounded =
+            len.checked_next_multiple_of(LINE).ok_or_else(|| refuse("too long".into()))?;
         let mut space = self.0.space();
         let taken = space.take(rounded, align.max(LINE));
         let offset = taken.ok_or_else(|| self.full(len, align, space.largest()))?;

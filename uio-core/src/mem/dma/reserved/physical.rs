@@ -43,9 +43,15 @@ fn contiguous(pagemap: &Pagemap, address: usize, len: usize) -> Result<Iova> {
         // CAST: a usize has at most 64 bits on Linux.
         let expected = first.checked_add(offset as u64);
         if expected != Some(pagemap.physical(address + offset)?) {
-            return Err(Error::new(Errno::ENOMEM, "cannot use for DMA", format!("{len} bytes of this process"))
-                .with_cause(format!("they are not contiguous: the piece from {first:#x} on ends after {offset} bytes"))
-                .with_hint("ask for one huge page, or have a carve-out in the device tree"));
+            return Err(Error::new(
+                Errno::ENOMEM,
+                "cannot use for DMA",
+                format!("{len} bytes of this process"),
+            )
+            .with_cause(format!(
+                "they are not contiguous: the piece from {first:#x} on ends after {offset} bytes"
+            ))
+            .with_hint("ask for one huge page, or have a carve-out in the device tree"));
         }
     }
     Ok(Iova(first))
@@ -61,7 +67,9 @@ fn rules(pages: &Arc<Pages>, is_coherent: bool) -> Result<Box<dyn CacheSync>> {
     {
         let _ = pages;
         Err(Error::new(Errno::EOPNOTSUPP, "cannot use for DMA", "cached pages")
-            .with_cause("the device does not see the caches, and a process may not write them back here")
+            .with_cause(
+                "the device does not see the caches, and a process may not write them back here",
+            )
             .with_hint("have a carve-out in the device tree, which is not cached"))
     }
 }

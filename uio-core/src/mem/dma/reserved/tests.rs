@@ -71,7 +71,10 @@ fn blocks_share_no_cache_line_and_come_back_with_the_drop() {
     assert_eq!(memory.free(), 0);
     let error = memory.alloc(1, 1).unwrap_err();
     assert_eq!(error.errno(), Errno::ENOMEM);
-    assert!(error.to_string().contains("1 bytes in buf of a card: the largest free piece has 0 bytes"), "{error}");
+    assert!(
+        error.to_string().contains("1 bytes in buf of a card: the largest free piece has 0 bytes"),
+        "{error}"
+    );
     drop(blocks);
     assert_eq!(memory.alloc(0x1000, 0x1000).unwrap().iova(), BUS);
 }
