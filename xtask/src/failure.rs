@@ -17,6 +17,8 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 pub(crate) struct Failure {
     pub(crate) status: u8,
     message: String,
+    /// QEMU itself died, whatever ran in it.
+    pub(crate) emulator_died: bool,
 }
 
 impl Failure {
@@ -33,15 +35,21 @@ impl fmt::Display for Failure {
 }
 
 pub(crate) fn failed(message: impl Into<String>) -> Failure {
-    Failure { status: FAILED, message: message.into() }
+    Failure { status: FAILED, message: message.into(), emulator_died: false }
 }
 
 pub(crate) fn usage(message: impl Into<String>) -> Failure {
-    Failure { status: USAGE, message: message.into() }
+    Failure { status: USAGE, message: message.into(), emulator_died: false }
 }
 
 pub(crate) fn bench(message: impl Into<String>) -> Failure {
-    Failure { status: BENCH, message: message.into() }
+    Failure { status: BENCH, message: message.into(), emulator_died: false }
+}
+
+/// QEMU died of a signal.
+pub(crate) fn emulator_died(signal: i32) -> Failure {
+    let message = format!("qemu itself died of signal {signal}, whatever the guest did");
+    Failure { status: BENCH, message, emulator_died: true }
 }
 
 /// Names the act and the file in an I/O error.

@@ -36,7 +36,8 @@ Usage: cargo xtask COMMAND
       module in place, run COMMAND there under sh, and exit with its status.
       Standard output and error are COMMAND's own. PATH appears as /add/NAME.
       The machine has PCI devices to drive behind an IOMMU; NAME is one that lacks
-      something: no-iommu, no-intremap, lockdown, no-vfio; or has more: group.
+      something: no-iommu, no-intremap, lockdown, no-vfio; or has more: group;
+      or has its processors run in turn: one-thread.
       Exit status 125: the guest crashed, hung past the timeout (300 s), or its
       kernel logged a warning; the console is in target/bench/console-*.log.
 

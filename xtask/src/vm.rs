@@ -20,7 +20,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::failure::{Failure, Result, bench, usage};
+use crate::failure::{Failure, Result, bench, emulator_died, usage};
 use crate::kernels::{KERNELS, Kernel};
 use crate::paths::{self, RunDir};
 use crate::process::{SharedWriter, cargo, run};
@@ -201,6 +201,7 @@ fn status(guest: &Guest, end: qemu::End) -> Result<u8> {
         qemu::End::Vanished => {
             Err(bench("the guest ended without a status: it crashed or was powered off"))
         }
+        qemu::End::Died(signal) => Err(emulator_died(signal)),
         qemu::End::TimedOut => {
             Err(bench(format!("the guest hung: no status after {:?}", guest.timeout)))
         }

@@ -83,10 +83,15 @@ pub(super) fn run(
     let runs = plan::runs(programs);
     let command = script(machine, &runs);
     let guest = Guest { kernel, machine, add: programs.to_vec(), timeout: TIMEOUT, command };
-    let watch = Watch::default();
-    let results = Arc::clone(&watch.results);
-    let status = vm::boot(&guest, binaries, Box::new(watch))?;
-    let results = results.lock().map(|results| results.clone()).unwrap_or_default();
+    let (status, results) = match boot(&guest, binaries) {
+        // Nothing that runs in a guest may end its emulator: this is the emulator's own fault, and once is no proof of
+        // anything. Twice is.
+        Err(failure) if failure.emulator_died => {
+            print(&format!("test: {failure}; all programs of this machine run again, once\n"));
+            boot(&guest, binaries)?
+        }
+        done => done?,
+    };
     let mut failures = 0;
     for line in &results {
         print(&format!("test: kernel {}, machine {}: {line}\n", kernel.name, machine.name));
@@ -100,6 +105,15 @@ pub(super) fn run(
         0 => Ok(()),
         count => Err(failed(format!("{count} of {} test programs failed", runs.len()))),
     }
+}
+
+/// The guest's status and the programs' reports.
+fn boot(guest: &Guest, binaries: &[PathBuf]) -> Result<(u8, Vec<String>)> {
+    let watch = Watch::default();
+    let results = Arc::clone(&watch.results);
+    let status = vm::boot(guest, binaries, Box::new(watch))?;
+    let results = results.lock().map(|results| results.clone()).unwrap_or_default();
+    Ok((status, results))
 }
 
 /// The shell script that runs the programs one after the other and reports each.

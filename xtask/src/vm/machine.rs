@@ -19,6 +19,8 @@ pub(crate) struct Machine {
     iommu: Option<&'static str>,
     /// What it adds to the kernel line.
     kernel_line: &'static str,
+    /// Whether QEMU runs its processors in turn, in one thread.
+    one_thread: bool,
     /// Devices besides those that every machine has.
     more: &'static [&'static str],
     /// Whether its guests load the VFIO modules; the files are there in any case.
@@ -31,14 +33,18 @@ const DEFAULT: Machine = Machine {
     name: "default",
     iommu: Some("intel-iommu,intremap=on"),
     kernel_line: "intel_iommu=on",
+    one_thread: false,
     more: &[],
     loads_vfio: true,
     loads_unsigned: true,
 };
 
 /// Every machine, the default first.
-pub(crate) const MACHINES: [Machine; 6] = [
+pub(crate) const MACHINES: [Machine; 7] = [
     DEFAULT,
+    // For devices that come and go under access. Where processors have threads, QEMU before 8.1 can look up an access of
+    // one in the memory map that another is just replacing, and dies of it.
+    Machine { name: "one-thread", one_thread: true, ..DEFAULT },
     Machine { name: "no-iommu", iommu: None, kernel_line: "intel_iommu=off", ..DEFAULT },
     Machine { name: "no-intremap", iommu: Some("intel-iommu,intremap=off"), ..DEFAULT },
     Machine {
@@ -67,7 +73,7 @@ const KERNEL_LINE: &str =
 /// Hot-plug by the root ports themselves, as on a machine of metal, and not by ACPI.
 const PLATFORM: [&str; 10] = [
     "-M",
-    "q35,accel=tcg,kernel-irqchip=off",
+    "q35,kernel-irqchip=off",
     "-cpu",
     "max",
     "-smp",
@@ -117,6 +123,8 @@ impl Machine {
         let mut options: Vec<String> = PLATFORM.map(str::to_owned).into();
         let mut add = |name: &str, value: String| options.extend([name.to_owned(), value]);
         let disk = escaped(&disk);
+        let threads = if self.one_thread { "single" } else { "multi" };
+        add("-accel", format!("tcg,thread={threads}"));
         add("-blockdev", format!("driver=file,node-name=disk,filename={disk}"));
         add("-netdev", "user,id=net,restrict=on".to_owned());
         for name in SERIALS {

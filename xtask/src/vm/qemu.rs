@@ -4,8 +4,9 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,8 @@ pub(crate) enum End {
     Broken(String),
     /// QEMU ended and no status had come.
     Vanished,
+    /// QEMU died of this signal.
+    Died(i32),
     /// No status came in time.
     TimedOut,
 }
@@ -133,10 +136,13 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// How it ended, if it has.
+    fn end(&mut self) -> Result<Option<ExitStatus>> {
+        self.0.try_wait().map_err(|error| failed(format!("cannot wait for qemu: {error}")))
+    }
+
     fn has_ended(&mut self) -> Result<bool> {
-        let status =
-            self.0.try_wait().map_err(|error| failed(format!("cannot wait for qemu: {error}")))?;
-        Ok(status.is_some())
+        Ok(self.end()?.is_some())
     }
 
     /// Takes QEMU's connection for one stream.
@@ -164,8 +170,11 @@ impl Running {
     /// Waits until the status line has come (`None`), QEMU has ended, or time is up.
     fn wait(&mut self, status: &JoinHandle<String>, deadline: Instant) -> Result<Option<End>> {
         loop {
-            if status.is_finished() || self.has_ended()? {
+            if status.is_finished() {
                 return Ok(None);
+            }
+            if let Some(ended) = self.end()? {
+                return Ok(ended.signal().map(End::Died));
             }
             if Instant::now() > deadline {
                 return Ok(Some(End::TimedOut));
