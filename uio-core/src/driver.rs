@@ -83,6 +83,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Nodes of the device tree that it drives.
     const OF_ID_TABLE: &'static [of::DeviceId] = &[];
 
+    /// What to `echo` into its node to see something happen, as it is typed in a shell: the daemon suggests it.
+    const EXAMPLE: &'static str = "Hello";
+
     /// Claims the device and starts it.
     ///
     /// # Errors
@@ -120,6 +123,8 @@ pub trait Driver: Send + Sync + Sized + 'static {
 pub trait Bound: Send + Sync {
     /// [`Driver::NAME`].
     fn name(&self) -> &'static str;
+    /// [`Driver::EXAMPLE`].
+    fn example(&self) -> &'static str;
     /// [`Driver::node`].
     fn node(&self) -> &chardev::Registration;
     /// [`Driver::rings`].
@@ -137,6 +142,10 @@ pub trait Bound: Send + Sync {
 impl<D: Driver> Bound for D {
     fn name(&self) -> &'static str {
         D::NAME
+    }
+
+    fn example(&self) -> &'static str {
+        D::EXAMPLE
     }
 
     fn node(&self) -> &chardev::Registration {

@@ -1,31 +1,55 @@
 //! The kernels of the bench: Debian's packages, unpacked below `target/bench/kernels/`, never installed.
 //!
 //! Which release is the newest, Debian's meta packages say; a number is never pinned. Modules are built
-//! against the headers of the release that was unpacked, whatever came out since.
+//! against the headers of the release that was unpacked, whatever came out since. The headers for this machine's
+//! architecture are installed; those for arm64 are unpacked beside the image ([`arm64`]).
+
+mod arm64;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::arch::Arch;
 use crate::failure::{Context, Result, failed};
 use crate::paths;
 use crate::process::{command, output, run, run_quietly};
 
-/// The kernels of the bench, the default last.
-pub(crate) const KERNELS: [Kernel; 2] =
-    [Kernel { name: "6.1", suffix: "amd64" }, Kernel { name: "6.12", suffix: "6.12-amd64" }];
+/// The kernels of this machine's architecture, the default last.
+pub(crate) const AMD64_KERNELS: [Kernel; 2] = [
+    Kernel { name: "6.1", arch: Arch::Amd64, suffix: "amd64" },
+    Kernel { name: "6.12", arch: Arch::Amd64, suffix: "6.12-amd64" },
+];
+
+/// Those of arm64, the default last.
+pub(crate) const ARM64_KERNELS: [Kernel; 2] = [
+    // Pages of 16 KiB.
+    Kernel { name: "6.12-16k", arch: Arch::Arm64, suffix: "6.12-arm64-16k" },
+    Kernel { name: "6.1", arch: Arch::Arm64, suffix: "arm64" },
+];
 
 /// A kernel of the bench.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kernel {
     /// What `--kernel` calls it.
     pub(crate) name: &'static str,
+    pub(crate) arch: Arch,
     /// What follows `linux-image-` and `linux-headers-` in the names of its meta packages.
     suffix: &'static str,
 }
 
 impl Kernel {
+    /// All of them.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        AMD64_KERNELS.into_iter().chain(ARM64_KERNELS)
+    }
+
+    /// What its files are called in the store: unlike its name, no other kernel's.
+    pub(crate) fn id(self) -> String {
+        format!("{}{}", self.arch.prefix(), self.name)
+    }
+
     fn dir(self) -> PathBuf {
-        paths::store().join("kernels").join(self.name)
+        paths::store().join("kernels").join(self.id())
     }
 
     /// The unpacked image package.
@@ -56,78 +80,99 @@ impl Kernel {
 
     /// The tree to build modules against.
     pub(crate) fn headers(self) -> Result<PathBuf> {
-        Ok(headers_of(&self.release()?))
+        let release = self.release()?;
+        Ok(match self.arch {
+            Arch::Amd64 => installed_headers(&release),
+            Arch::Arm64 => arm64::headers(&self.dir(), &release),
+        })
     }
 
-    /// True if it is unpacked and its headers are installed.
+    /// True if it is unpacked and its headers are there.
     pub(crate) fn is_ready(self) -> bool {
         self.headers().is_ok_and(|headers| headers.exists())
     }
 
-    /// True if only the image is missing: to download and unpack it takes no rights.
-    pub(crate) fn needs_no_install(self) -> bool {
-        self.newest_release().is_some_and(|release| headers_of(&release).exists())
-    }
-
-    /// The package with the headers of the newest release.
-    pub(crate) fn headers_package(self) -> String {
+    /// The package with the headers of the newest release, if that has to be installed first. To download and
+    /// unpack the rest takes no rights.
+    pub(crate) fn uninstalled_headers(self) -> Option<String> {
+        if self.arch == Arch::Arm64 {
+            return None;
+        }
         match self.newest_release() {
-            Some(release) => format!("linux-headers-{release}"),
-            None => format!("linux-headers-{}", self.suffix),
+            Some(release) if installed_headers(&release).exists() => None,
+            Some(release) => Some(format!("linux-headers-{release}")),
+            None => Some(format!("linux-headers-{}", self.suffix)),
         }
     }
 
     /// Downloads and unpacks the newest release, unless that has been done.
     pub(crate) fn unpack(self, say: impl Fn(&str)) -> Result<()> {
         let release = self.newest_release().ok_or_else(|| self.unknown())?;
-        if self.release().is_ok_and(|unpacked| unpacked == release) {
+        if self.is_ready() && self.release().is_ok_and(|unpacked| unpacked == release) {
             return Ok(());
         }
-        say(&format!("download and unpack linux-image-{release}"));
-        paths::publish(&self.dir(), |dir| unpack(&release, dir))
+        say(&format!("download and unpack {}", self.arch.package(&image_package(&release))));
+        paths::publish(&self.dir(), |dir| match self.arch {
+            Arch::Amd64 => unpack(&release, dir),
+            Arch::Arm64 => arm64::unpack(&release, dir),
+        })
     }
 
     /// The release of the image that the meta package depends on, if apt knows it.
     fn newest_release(self) -> Option<String> {
-        let meta = format!("linux-image-{}", self.suffix);
-        let shown = output(command("apt-cache").args(["show", "--no-all-versions", &meta])).ok()?;
-        dependency(&String::from_utf8_lossy(&shown.stdout), "linux-image-")
+        let meta = self.arch.package(&format!("linux-image-{}", self.suffix));
+        first_dependency(&meta, "linux-image-")
     }
 
     fn unknown(self) -> crate::failure::Failure {
         failed(format!(
-            "apt knows no package linux-image-{}: the bench needs the package sources of Debian 12 with \
+            "apt knows no package {}: the bench needs the package sources of Debian 12 with \
              its security updates, and 'apt-get update' once",
-            self.suffix
+            self.arch.package(&format!("linux-image-{}", self.suffix))
         ))
     }
 }
 
-fn headers_of(release: &str) -> PathBuf {
+fn image_package(release: &str) -> String {
+    format!("linux-image-{release}")
+}
+
+fn installed_headers(release: &str) -> PathBuf {
     Path::new("/usr/src").join(format!("linux-headers-{release}"))
 }
 
 fn unpack(release: &str, dir: &Path) -> Result<()> {
     let image = dir.join("image");
     fs::create_dir_all(&image).on("create", &image)?;
-    let mut apt = command("apt-get");
-    apt.current_dir(dir).args(["-q", "-o", "APT::Sandbox::User=root", "download"]);
-    run(apt.arg(format!("linux-image-{release}")))?;
-    let package = downloaded(dir)?;
+    let package = download(dir, &image_package(release))?;
     run_quietly(command("dpkg-deb").arg("-x").arg(&package).arg(&image))?;
     fs::remove_file(&package).on("remove", &package)?;
-    run_quietly(command("depmod").arg("-b").arg(&image).arg(release))?;
+    finish(release, dir)
+}
+
+/// Indexes the modules and writes down which release it is.
+fn finish(release: &str, dir: &Path) -> Result<()> {
+    run_quietly(command("depmod").arg("-b").arg(dir.join("image")).arg(release))?;
     let file = dir.join("release");
     fs::write(&file, release).on("write", &file)
 }
 
-fn downloaded(dir: &Path) -> Result<PathBuf> {
+/// Downloads a package into the directory, which has no other.
+pub(crate) fn download(dir: &Path, package: &str) -> Result<PathBuf> {
+    let mut apt = command("apt-get");
+    apt.current_dir(dir).args(["-q", "-o", "APT::Sandbox::User=root", "download"]);
+    run(apt.arg(package))?;
     let mut entries = fs::read_dir(dir).on("read", dir)?.flatten().map(|entry| entry.path());
     let package = entries.find(|path| path.extension().is_some_and(|end| end == "deb"));
     package.ok_or_else(|| failed(format!("apt-get download left no package in {}", dir.display())))
 }
 
-/// The rest of the name of the first dependency that starts with `prefix`.
+/// The rest of the name of a package's first dependency that starts with `prefix`, if apt knows the package.
+pub(crate) fn first_dependency(package: &str, prefix: &str) -> Option<String> {
+    let shown = output(command("apt-cache").args(["show", "--no-all-versions", package])).ok()?;
+    dependency(&String::from_utf8_lossy(&shown.stdout), prefix)
+}
+
 fn dependency(control: &str, prefix: &str) -> Option<String> {
     let line = control.lines().find_map(|line| line.strip_prefix("Depends: "))?;
     let names = line.split([',', '|']).filter_map(|clause| clause.split_whitespace().next());

@@ -9,11 +9,13 @@
 
 #![forbid(unsafe_code)]
 
+mod arch;
 mod bench;
 mod failure;
 mod kernels;
 mod paths;
 mod process;
+mod programs;
 mod setup;
 mod test;
 mod vm;

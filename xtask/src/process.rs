@@ -76,6 +76,19 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     check(command, output.status)
 }
 
+/// Runs two, the first one's output the other's input.
+pub(crate) fn pipe(from: &mut Command, to: &mut Command) -> Result<()> {
+    let mut writer =
+        from.stdout(Stdio::piped()).spawn().map_err(|error| cannot_run(from, &error))?;
+    let input = writer.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    let read = to.stdin(input).status().map_err(|error| cannot_run(to, &error));
+    // The reader's copy of the pipe would keep the writer from ending.
+    to.stdin(Stdio::null());
+    let written = writer.wait().map_err(|error| cannot_run(from, &error))?;
+    check(to, read?)?;
+    check(from, written)
+}
+
 /// Runs and returns its standard output.
 pub(crate) fn capture_bytes(command: &mut Command) -> Result<Vec<u8>> {
     let output = output(command.stderr(Stdio::inherit()))?;

@@ -1,20 +1,22 @@
 //! `cargo xtask test`: every test, in stages.
 //!
 //! The host part ([`host`]) needs no virtual machine: format, lints, the workspace's tests, the loom models. The
-//! bench part ([`guests`]) builds the test programs of the scenario packages once and runs each of them on
-//! each kernel, on the machine that its name asks for ([`plan`]). A stage that fails does not keep the others from running.
+//! bench part looks at the device-tree overlays ([`overlays`]), builds the test programs of the scenario packages once for
+//! each architecture and runs each of them on the machine that its name asks for ([`plan`]), on each of its kernels
+//! ([`guests`]). A stage that fails does not keep the others from running.
 
 mod guests;
 mod host;
+mod overlays;
 mod plan;
 
 use std::time::Instant;
 
+use crate::arch::Arch;
 use crate::failure::{FAILED, Result};
-use crate::kernels::KERNELS;
 use crate::process::print;
+use crate::programs;
 use crate::setup::{self, Scope};
-use crate::vm;
 
 pub(crate) fn main(args: &[String]) -> Result<u8> {
     let scope = Scope::parse("test", args)?;
@@ -28,18 +30,26 @@ pub(crate) fn main(args: &[String]) -> Result<u8> {
 }
 
 fn bench(stages: &mut Stages) {
+    stages.run("device-tree overlays", overlays::check);
+    for arch in [Arch::Amd64, Arch::Arm64] {
+        bench_of(arch, stages);
+    }
+}
+
+/// The machines of an architecture.
+fn bench_of(arch: Arch, stages: &mut Stages) {
     let mut programs = None;
-    stages.run("build the bench", || {
-        programs = Some((vm::prepare()?, guests::build()?));
+    stages.run(&format!("build the bench for {}", arch.name()), || {
+        programs = Some((programs::build(arch)?, guests::build(arch)?));
         Ok(())
     });
     let Some((binaries, tests)) = programs else {
         return;
     };
-    for kernel in KERNELS {
-        for (machine, programs) in &tests.of_machines {
+    for (machine, programs) in &tests.of_machines {
+        for kernel in machine.kernels {
             let name = format!("kernel {}, machine {}", kernel.name, machine.name);
-            stages.run(&name, || guests::run(kernel, *machine, &binaries, programs));
+            stages.run(&name, || guests::run(*kernel, *machine, &binaries, programs));
         }
     }
 }

@@ -11,8 +11,9 @@ use uio_core::io::{AccessError, Io, IoRegion};
 use uio_core::mem::dma::{Iova, dma_rmb, dma_wmb};
 
 use crate::regs::{
-    Ctrl0, Ctrl2, DATA_ATTR_RESET, DataAttr, DstAccount, DstControl, DstHigh, DstLow, DstSize, Ids,
-    Ien, Isr, SrcAccount, SrcControl, SrcHigh, SrcLow, SrcSize, Status, TotalByte, cause,
+    Ctrl0, Ctrl2, DATA_ATTR_CACHED, DATA_ATTR_RESET, DataAttr, DstAccount, DstControl, DstHigh,
+    DstLow, DstSize, Ids, Ien, Isr, SrcAccount, SrcControl, SrcHigh, SrcLow, SrcSize, Status,
+    TotalByte, cause,
 };
 
 /// STATE of a channel that is paused, or at work. QEMU says 1 for at work, which in simple mode is nothing else.
@@ -21,18 +22,22 @@ const AT_WORK: [u32; 2] = [1, 2];
 /// See the [module](self).
 pub(crate) struct Channel {
     regs: IoRegion,
+    is_coherent: bool,
 }
 
 impl Channel {
-    pub(crate) fn new(regs: IoRegion) -> Self {
-        Self { regs }
+    /// The channel behind `regs`; with `is_coherent`, its accesses go through the CPU's caches, which the device tree
+    /// says with `dma-coherent`.
+    pub(crate) fn new(regs: IoRegion, is_coherent: bool) -> Self {
+        Self { regs, is_coherent }
     }
 
     /// Brings the channel, which is at rest, to where `start` begins: simple mode, nothing pending, interrupts on.
     pub(crate) fn initialise(&self) -> Result<(), AccessError> {
         self.forget()?;
         self.regs.try_write(Ctrl0::default())?;
-        self.regs.try_write(DataAttr::new(DATA_ATTR_RESET))?;
+        let caches = if self.is_coherent { DATA_ATTR_CACHED } else { 0 };
+        self.regs.try_write(DataAttr::new(DATA_ATTR_RESET | caches))?;
         self.regs.try_read::<SrcAccount>()?;
         self.regs.try_read::<DstAccount>()?;
         self.regs.try_write(Ien::new(cause::WANTED))
@@ -53,12 +58,12 @@ impl Channel {
         self.regs.try_write(SrcLow::new(low))?;
         self.regs.try_write(SrcHigh::new(high))?;
         self.regs.try_write(SrcSize::new(len))?;
-        self.regs.try_write(SrcControl::default())?;
+        self.regs.try_write(SrcControl::default().with(SrcControl::COHERENT, self.is_coherent))?;
         let (low, high) = halves(dst);
         self.regs.try_write(DstLow::new(low))?;
         self.regs.try_write(DstHigh::new(high))?;
         self.regs.try_write(DstSize::new(len))?;
-        self.regs.try_write(DstControl::default())?;
+        self.regs.try_write(DstControl::default().with(DstControl::COHERENT, self.is_coherent))?;
         // The memory is as the engine is to find it before it is told to look.
         dma_wmb();
         self.regs.try_write(Ctrl2::default().with(Ctrl2::ENABLE, true))?;

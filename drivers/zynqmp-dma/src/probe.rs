@@ -99,7 +99,7 @@ impl Running {
         let region = device.region_index("regs").unwrap_or(0);
         let regs = device.region(region, REGS_BYTES)?;
         check(device, &regs)?;
-        let channel = Channel::new(regs.clone());
+        let channel = Channel::new(regs.clone(), device.is_dma_coherent());
         settle(device, &channel)?;
         let keep = memory::find(device)?;
         let limits = memory::limits(device, &keep)?;

@@ -19,6 +19,9 @@ pub(crate) const ADDRESS_BITS: u32 = 49;
 /// DATA_ATTR as after a reset: bursts of 16 beats, at rising addresses, not coherent.
 pub(crate) const DATA_ATTR_RESET: u32 = 0x0483_D20F;
 
+/// ARCACHE and AWCACHE of it: through the caches, which are looked into and filled.
+pub(crate) const DATA_ATTR_CACHED: u32 = 0xF << 22 | 0xF << 8;
+
 /// The bits of ISR, IMR, IEN and IDS.
 pub(crate) mod cause {
     /// The copy has ended.
@@ -83,7 +86,10 @@ register! {
     /// Bytes.
     pub(crate) SrcSize(u32) @ 0x130, rw {}
     /// Its control word; 0 in simple mode, but for the coherent bit.
-    pub(crate) SrcControl(u32) @ 0x134, rw {}
+    pub(crate) SrcControl(u32) @ 0x134, rw {
+        /// The CPU's caches are asked.
+        0:0 COHERENT: bool;
+    }
 
     /// Destination: the low half of its address.
     pub(crate) DstLow(u32) @ 0x138, rw {}
@@ -92,7 +98,10 @@ register! {
     /// Bytes; simple mode goes by those of the source.
     pub(crate) DstSize(u32) @ 0x140, rw {}
     /// As the source's.
-    pub(crate) DstControl(u32) @ 0x144, rw {}
+    pub(crate) DstControl(u32) @ 0x144, rw {
+        /// The CPU's caches are asked.
+        0:0 COHERENT: bool;
+    }
 
     /// Bytes moved since power-on, modulo 2^32; what is written as 1 is cleared.
     pub(crate) TotalByte(u32) @ 0x188, rw {}

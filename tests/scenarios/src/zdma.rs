@@ -46,7 +46,8 @@ impl Completion {
     fn parse(bytes: &[u8; 16]) -> Self {
         let (words, _) = bytes.as_chunks::<4>();
         let word = |index: usize| u64::from(u32::from_ne_bytes(words[index]));
-        let cookie = u64::from_ne_bytes([words[0], words[1]].concat().try_into().unwrap_or_default());
+        let cookie =
+            u64::from_ne_bytes([words[0], words[1]].concat().try_into().unwrap_or_default());
         Self { cookie, error: i32::try_from(word(2)).unwrap_or(i32::MAX) }
     }
 }

@@ -34,9 +34,12 @@ fn copy(src: u64, dst: u64, len: u64, cookie: u64) -> Copy {
 }
 
 /// Bytes that the engine says it has moved since the board was started, modulo 2^32.
-fn total_bytes() -> u64 {
-    let told = uioctl::run(&["peek", CHANNEL, "TotalByte", "--json"]).json();
-    told["value"].as_u64().unwrap_or_else(|| panic!("a number in {told}"))
+fn total_bytes(daemon: &Daemon) -> u64 {
+    let run_dir = daemon.home().run();
+    let run_dir = run_dir.to_str().expect("a path in ASCII");
+    let args = ["peek", CHANNEL, "TotalByte", "--json", "--run-dir", run_dir];
+    let told = uioctl::run(&args).json();
+    told["values"][0].as_u64().unwrap_or_else(|| panic!("a number in {told}"))
 }
 
 #[test]
@@ -84,7 +87,9 @@ impl Blocks {
         let place = |index: usize| (index * 5 + round) % Self::COUNT;
         let at = |half: u64, index: usize| half + (index * Self::LEN) as u64;
         let copies: Vec<Copy> = (0..Self::COUNT)
-            .map(|index| copy(at(from, index), at(to, place(index)), Self::LEN as u64, index as u64))
+            .map(|index| {
+                copy(at(from, index), at(to, place(index)), Self::LEN as u64, index as u64)
+            })
             .collect();
         assert_eq!(self.queue.write_copies(&copies).unwrap(), Self::COUNT, "all are in flight");
         let mut ended = Vec::new();
@@ -110,7 +115,7 @@ impl Blocks {
 fn a_gibibyte_is_copied_with_the_checksum_of_every_block_that_arrives() {
     let _alone = alone();
     let daemon = launch(CHANNEL).start();
-    let before = total_bytes();
+    let before = total_bytes(&daemon);
     let mut blocks = Blocks::fill(daemon.node());
     let start = Instant::now();
     for round in 0..1024 / Blocks::COUNT {
@@ -121,7 +126,11 @@ fn a_gibibyte_is_copied_with_the_checksum_of_every_block_that_arrives() {
     assert_eq!((stats.copies, stats.bytes), (1024, 1 << 30));
     assert_eq!((stats.errors, stats.lost_interrupts, stats.refused), (0, 0, 0));
     assert!(stats.interrupts <= 1024, "one for a copy at most");
-    assert_eq!(total_bytes().wrapping_sub(before) & 0xFFFF_FFFF, 1 << 30, "as the engine counts");
+    assert_eq!(
+        total_bytes(&daemon).wrapping_sub(before) & 0xFFFF_FFFF,
+        1 << 30,
+        "as the engine counts"
+    );
 }
 
 #[test]
@@ -168,7 +177,7 @@ fn what_is_wrong_is_refused_before_it_reaches_the_engine() {
     let mut queue = Zdma::queue(daemon.node());
     let info = queue.info();
     let (align, end) = (u64::from(info.align), info.bytes);
-    let before = total_bytes();
+    let before = total_bytes(&daemon);
     let wrong = [
         ("no bytes", 0, MIB as u64, 0, Errno::EINVAL),
         ("a source between beats", align / 2, MIB as u64, align, Errno::EINVAL),
@@ -187,7 +196,7 @@ fn what_is_wrong_is_refused_before_it_reaches_the_engine() {
         let error = queue.write_copies(&[copy]).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(errno as i32), "{what}, by write");
     }
-    assert_eq!(total_bytes(), before, "the engine has moved nothing");
+    assert_eq!(total_bytes(&daemon), before, "the engine has moved nothing");
     let stats = queue.stats();
     assert_eq!((stats.interrupts, stats.copies, stats.errors), (0, 0, 0));
     assert_eq!(stats.refused, 2 * wrong.len() as u64);
@@ -204,7 +213,8 @@ fn platform_device() -> String {
 }
 
 fn tell_driver(what: &str, device: &str) {
-    fs::write(format!("{PLATFORM}/{what}"), device).unwrap_or_else(|error| panic!("{what}: {error}"));
+    fs::write(format!("{PLATFORM}/{what}"), device)
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
 }
 
 /// Copies until that fails, and tells why.
@@ -253,13 +263,40 @@ fn clients_of_a_device_that_is_unbound_get_enodev_and_it_can_be_bound_again() {
     assert_eq!(text, "again\n");
 }
 
+const HUGE_PAGES: &str = "/proc/sys/vm/nr_hugepages";
+
 #[test]
-fn without_memory_of_its_own_a_channel_needs_the_users_word() {
+fn without_memory_of_its_own_a_channel_needs_the_users_word_and_a_huge_page() {
     let _alone = alone();
-    let words = ["ffa90000", "carve-out", "--i-accept-dma-risk"];
-    launch(WITHOUT_MEMORY).refused_and_left_nothing().assert(1, &words[1..]);
-    fs::write("/proc/sys/vm/nr_hugepages", "0").unwrap();
-    let mut risky = launch(WITHOUT_MEMORY);
-    risky = risky.flag("--i-accept-dma-risk", "--no-such");
-    drop(risky);
+    fs::write(HUGE_PAGES, "0").unwrap();
+    let words = ["carve-out", "--i-accept-dma-risk"];
+    launch(WITHOUT_MEMORY).refused_and_left_nothing().assert(1, &words);
+    let kind = world::node_kind().name();
+    let risky = || {
+        let args = ["run", WITHOUT_MEMORY, "--i-accept-dma-risk", "--node-kind", kind];
+        Launch::with(&args)
+    };
+    risky().refused_and_left_nothing().assert(1, &["2 MiB", "1 too few", "nr_hugepages"]);
+    fs::write(HUGE_PAGES, "1").unwrap();
+    let daemon = risky().start();
+    assert!(daemon.log().contains("of which the kernel does not know"), "{}", daemon.log());
+    let text = client::shell(daemon.node(), r#"echo Hello > "$NODE"; cat "$NODE""#).text();
+    assert_eq!(text, "Hello\n");
+    copy_in_a_huge_page(daemon.node());
+    drop(daemon);
+    fs::write(HUGE_PAGES, "0").unwrap();
+}
+
+fn copy_in_a_huge_page(node: &Path) {
+    let queue = Zdma::queue(node);
+    let info = queue.info();
+    assert_eq!((info.bytes, info.bus % (2 * MIB as u64)), ((2 * MIB - (64 << 10)) as u64, 0));
+    assert_ne!(info.bus, 0, "no page is at 0");
+    let data = pattern(77, MIB / 2);
+    Zdma::memory(node, 0).put(&data);
+    queue.submit(&copy(0, MIB as u64, MIB as u64 / 2, 7)).unwrap();
+    assert_eq!(queue.wait(), Ok(Completion { cookie: 7, error: 0 }));
+    let mut back = vec![0; data.len()];
+    Zdma::memory(node, MIB as u64).get(&mut back);
+    assert!(back == data, "what the engine wrote is in this page");
 }

@@ -25,11 +25,12 @@ const MODULES: [&str; 18] = [
 ];
 
 /// The workspace's own crates that each crate may be built with.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("uio-core", &[]),
     ("edu-model", &["uio-core"]),
     ("uio-dummy-model", &["uio-core"]),
     ("ns16550-model", &["uio-core"]),
+    ("pl031-model", &["uio-core"]),
     (
         "uiod",
         &[
@@ -38,6 +39,8 @@ const CRATES: [(&str, &[&str]); 10] = [
             "edu-model",
             "ns16550",
             "ns16550-model",
+            "pl031",
+            "pl031-model",
             "uio-dummy",
             "uio-dummy-model",
         ],

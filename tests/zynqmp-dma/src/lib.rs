@@ -56,11 +56,18 @@ pub struct Options {
     pub delay: Duration,
     /// What the device tree says of the width of the bus, in bits.
     pub bus_width: u32,
+    /// Whether it says that the engine sees the CPU's caches.
+    pub is_coherent: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory: 1 << 20, delay: Duration::from_micros(100), bus_width: 64 }
+        Self {
+            memory: 1 << 20,
+            delay: Duration::from_micros(100),
+            bus_width: 64,
+            is_coherent: false,
+        }
     }
 }
 
@@ -122,6 +129,10 @@ impl Model for ZynqmpDma {
             .with_compatible(&["xlnx,zynqmp-dma-1.0", "generic-uio"])
             .with_u32s("xlnx,bus-width", &[self.options.bus_width])
             .with_reg(Some("regs"), REGS, 0x1000);
+        let node = match self.options.is_coherent {
+            true => node.with_property("dma-coherent", Vec::new()),
+            false => node,
+        };
         // CAST: a usize has at most 64 bits on Linux.
         Some(match self.options.memory {
             0 => node,

@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Irq(IrqArgs),
     /// Softirqs: how often each bottom half ran, the kernel's by CPU and those of the uiod daemons
     Softirqs(SoftirqArgs),
-    /// UIO and PCI devices with their maps, drivers and interrupts; opens none of them
+    /// UIO, device-tree and PCI devices with their maps, drivers and interrupts; opens none of them
     Ls,
     /// What stands in the way of a device, or of any: each thing with what mends it
     Doctor(DoctorArgs),
@@ -67,11 +67,11 @@ pub(crate) enum Command {
     Poke(PokeArgs),
     /// Print all readable registers of a device by name, or a region word by word
     Dump(DumpArgs),
-    /// Give a PCI function to a driver: vfio-pci, uio_pci_generic, or one of the kernel's own
+    /// Give a device to a driver: vfio-pci, uio_pci_generic, uio_pdrv_genirq, or one of the kernel's own
     Bind(BindArgs),
-    /// Give a PCI function back to the kernel's own driver, or to none
+    /// Give a device back to the kernel's own driver, or to none
     Unbind(UnbindArgs),
-    /// What the running uiod daemons drive: devices, interrupt lines, nodes; or who has a PCI function
+    /// What the running uiod daemons drive: devices, interrupt lines, nodes; or who has a device
     Status(StatusArgs),
     /// One access to one attribute, which may block
     #[command(hide = true)]
@@ -155,9 +155,11 @@ Examples:
   uioctl doctor                  the machine: IOMMU, modules, rights, limits
   uioctl doctor 0000:00:03.0     a PCI device, and the machine as far as it concerns it
   uioctl doctor uio:uio0         a UIO device
+  uioctl doctor of:/pl031@9010000  a node of the device tree: is it there, whose is it, what mends it
   uioctl doctor sim:uio_dummy    a simulated device")]
 pub(crate) struct DoctorArgs {
-    /// pci:BDF or BDF, uio:uio0 or uio:NAME, sim:MODEL; the whole machine without
+    /// pci:BDF or BDF, uio:uio0 or uio:NAME, of:/NODE or of:COMPATIBLE, a platform device's name, sim:MODEL; the whole
+    /// machine without
     pub(crate) device: Option<String>,
 }
 
@@ -167,9 +169,10 @@ Examples:
   uioctl peek uio:uio_dummy Ticks        a register that the driver publishes
   uioctl peek pci:00:03.0 0:0x08         four bytes at an offset of BAR 0
   uioctl peek pci:00:03.0 0:0 --width 8 --count 8
+  uioctl peek of:/pl031@9010000 0:0xfe0 --count 4
 A daemon that runs the device does it; where none does, the device is opened for as long as it takes.")]
 pub(crate) struct PeekArgs {
-    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    /// The device: uio:uio0, uio:NAME, of:/NODE, pci:BDF, or sim:NAME in a daemon
     #[arg(value_name = "DEVICE")]
     pub(crate) device: DeviceSpec,
 
@@ -196,7 +199,7 @@ Examples:
   uioctl poke pci:00:03.0 0:0x20 0x80
 What it wrote stands in the log of the daemon that runs the device, or else in the system's.")]
 pub(crate) struct PokeArgs {
-    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    /// The device: uio:uio0, uio:NAME, of:/NODE, pci:BDF, or sim:NAME in a daemon
     #[arg(value_name = "DEVICE")]
     pub(crate) device: DeviceSpec,
 
@@ -223,7 +226,7 @@ Examples:
   uioctl dump pci:00:03.0 0 --bytes 64   the first words of BAR 0
 Registers that are write-only are left out. A region is read whole, whatever a read does to the device.")]
 pub(crate) struct DumpArgs {
-    /// The device: uio:uio0, uio:NAME, pci:BDF, or sim:NAME in a daemon
+    /// The device: uio:uio0, uio:NAME, of:/NODE, pci:BDF, or sim:NAME in a daemon
     #[arg(value_name = "DEVICE")]
     pub(crate) device: DeviceSpec,
 
@@ -273,10 +276,11 @@ pub(crate) struct InputArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  uioctl status                  the daemons, and the PCI functions that are bound for userspace
-  uioctl status 00:03.0          one function: driver, override, IOMMU group, who has it open")]
+  uioctl status                  the daemons, and the devices that are bound for userspace
+  uioctl status 00:03.0          a PCI function: driver, override, IOMMU group, who has it open
+  uioctl status of:/pl031@9010000  a platform device: driver, override, regions, interrupts, properties")]
 pub(crate) struct StatusArgs {
-    /// A PCI function, as 0000:00:03.0 or 00:03.0
+    /// A PCI function, as 00:03.0; or a platform device, as of:/NODE, of:COMPATIBLE, its name or uio:WHICH
     pub(crate) device: Option<String>,
 
     #[command(flatten)]

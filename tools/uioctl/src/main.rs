@@ -16,6 +16,7 @@ mod control;
 mod doctor;
 mod failure;
 mod kernel;
+mod of_node;
 mod out;
 mod pci_caps;
 mod pci_config;

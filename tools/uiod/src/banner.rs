@@ -40,7 +40,7 @@ fn unit_text(text: &mut String, unit: &Unit) -> std::fmt::Result {
         writeln!(text, "    FUSE, because: {why}")?;
     }
     writeln!(text, "Try, each in a terminal of its own:")?;
-    writeln!(text, "  cat {path}\n  echo Hello > {path}")
+    writeln!(text, "  cat {path}\n  echo {} > {path}", unit.driver.example())
 }
 
 /// A size for people, exact where it is one.

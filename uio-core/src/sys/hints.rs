@@ -14,13 +14,14 @@
 //! | `VFIO_GROUP_FLAGS_VIABLE` clear; `EPERM`, `EBUSY`, `EINVAL` | `VFIO_GROUP_SET_CONTAINER` | [`not_viable`] |
 //! | `EPERM` | `VFIO_SET_IOMMU` | [`no_interrupt_remapping`] |
 //! | `ENOMEM` | `VFIO_IOMMU_MAP_DMA` | [`memlock`] |
+//! | nothing: it has no such driver | a node with `"arm,primecell"` | [`primecell`] |
 //!
 //! The neighbours: `sysfs/` finds out who else is in a group ([`Sysfs::group_members`](super::sysfs::Sysfs::group_members)).
 
 use std::fmt::Display;
 use std::path::Path;
 
-use super::sysfs::GroupMember;
+use super::sysfs::{GroupMember, PRIMECELL};
 use crate::error::Error;
 
 /// Why the kernel refused, where it is known better than the errno has it, and what mends it.
@@ -122,10 +123,45 @@ pub fn memlock(wanted: u64, locked: u64, limit: u64) -> Refusal {
     }
 }
 
+/// The node is that of a PrimeCell: the kernel puts it on the AMBA bus, and UIO has no driver there.
+pub fn primecell(node: &str, compatible: &[String]) -> Refusal {
+    Refusal {
+        cause: format!(
+            "\"{PRIMECELL}\" puts it on the AMBA bus, where no driver is that gives it to userspace"
+        ),
+        hint: uio_overlay(node, compatible),
+    }
+}
+
+/// The overlay that makes a UIO device of a node, whatever else the node is.
+pub fn uio_overlay(node: &str, compatible: &[String]) -> String {
+    let own = compatible.iter().filter(|own| !["generic-uio", PRIMECELL].contains(&own.as_str()));
+    let words: Vec<String> = own.map(|own| format!("\"{own}\", ")).collect();
+    format!(
+        "boot with an overlay that says &{{{node}}} {{ compatible = {}\"generic-uio\"; }};, and load uio_pdrv_genirq with \
+         of_id=generic-uio",
+        words.concat()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::Errno;
+
+    #[test]
+    fn an_overlay_keeps_what_the_block_is_and_drops_the_bus() {
+        let compatible = ["arm,pl031", "arm,primecell"].map(str::to_owned);
+        let refusal = primecell("/pl031@9010000", &compatible);
+        assert!(
+            refusal.cause.contains("\"arm,primecell\" puts it on the AMBA bus"),
+            "{}",
+            refusal.cause
+        );
+        let overlay = "&{/pl031@9010000} { compatible = \"arm,pl031\", \"generic-uio\"; };";
+        assert!(refusal.hint.contains(overlay), "{}", refusal.hint);
+        assert!(!refusal.hint.contains("primecell"), "{}", refusal.hint);
+    }
 
     fn member(bdf: &str, driver: Option<&str>) -> GroupMember {
         GroupMember { bdf: bdf.to_owned(), driver: driver.map(str::to_owned) }

@@ -2,24 +2,27 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::arch::Arch;
 use crate::failure::{Result, failed};
 use crate::kernels::Kernel;
 use crate::paths::RunDir;
 use crate::process::{capture, cargo, command, print, run_quietly};
-use crate::vm::{self, Guest, Machine};
+use crate::programs;
+use crate::vm::{self, Board, Guest, Machine};
 
 use super::plan::{self, Run, without_hash};
 
 /// Packages whose tests run in the bench as well as on the host.
 const PACKAGES: [&str; 2] = ["scenarios", "uio-dummy-model"];
 
-/// Leaves out of them what only the host can show, and adds what only the bench can.
-const FEATURES: [&str; 3] = ["--no-default-features", "--features", "scenarios/bench"];
+/// What the boards run besides their own test programs.
+const ON_BOARDS_TOO: [&str; 2] = ["conformance", "echo_cat"];
 
 /// How long all test programs together may take on one kernel.
 const TIMEOUT: Duration = Duration::from_secs(5400);
@@ -39,30 +42,51 @@ pub(super) struct Programs {
 }
 
 /// Builds the test programs.
-pub(super) fn build() -> Result<Programs> {
+pub(super) fn build(arch: Arch) -> Result<Programs> {
     let dir = RunDir::new()?;
     let mut paths = Vec::new();
-    for program in compile()? {
+    for program in compile(arch)? {
         let stripped = dir.join(&program.file_name().unwrap_or_default().to_string_lossy());
-        run_quietly(command("strip").arg("--strip-debug").arg("-o").arg(&stripped).arg(program))?;
+        let mut strip = command(arch.tool("strip"));
+        run_quietly(strip.arg("--strip-debug").arg("-o").arg(&stripped).arg(program))?;
         paths.push(stripped);
     }
-    Ok(Programs { _dir: dir, of_machines: plan::by_machine(&paths)? })
+    Ok(Programs { _dir: dir, of_machines: plan::by_machine(arch, &paths)? })
 }
 
-fn compile() -> Result<Vec<PathBuf>> {
-    let mut build = cargo();
-    build.args(["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"]);
-    for package in PACKAGES {
-        build.args(["-p", package]);
-    }
-    build.args(FEATURES);
+fn compile(arch: Arch) -> Result<Vec<PathBuf>> {
+    let mut build = match arch {
+        Arch::Amd64 => host_build(),
+        Arch::Arm64 => board_build()?,
+    };
+    build.args(["--quiet", "--message-format=json-render-diagnostics"]);
     let messages = capture(&mut build)?;
     let programs: Vec<PathBuf> = messages.lines().filter_map(test_program).collect();
     if programs.is_empty() {
         return Err(failed(format!("no test program in the packages {}", PACKAGES.join(", "))));
     }
     Ok(programs)
+}
+
+/// Builds all test programs.
+fn host_build() -> Command {
+    let mut build = cargo();
+    build.args(["test", "--no-run"]);
+    for package in PACKAGES {
+        build.args(["-p", package]);
+    }
+    build.args(programs::FEATURES);
+    build
+}
+
+/// Builds those that run on boards, and no others: that takes time and disk.
+fn board_build() -> Result<Command> {
+    let mut build = programs::arm64_cargo();
+    programs::arm64_build(&mut build);
+    for name in plan::for_boards()?.iter().map(String::as_str).chain(ON_BOARDS_TOO) {
+        build.args(["--test", name]);
+    }
+    Ok(build)
 }
 
 /// The test program that a line of cargo's messages announces.
@@ -82,7 +106,9 @@ pub(super) fn run(
 ) -> Result<()> {
     let runs = plan::runs(programs);
     let command = script(machine, &runs);
-    let guest = Guest { kernel, machine, add: programs.to_vec(), timeout: TIMEOUT, command };
+    let dts = machine.board().map(Board::overlays).transpose()?.unwrap_or_default();
+    let add = programs.to_vec();
+    let guest = Guest { kernel, machine, dts, add, timeout: TIMEOUT, command };
     let (status, results) = match boot(&guest, binaries) {
         // Nothing that runs in a guest may end its emulator: this is the emulator's own fault, and once is no proof of
         // anything. Twice is.

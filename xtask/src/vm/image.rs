@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
 use super::{Guest, Machine, elf, modules, python};
+use crate::arch::Arch;
 use crate::failure::{Context, Result, failed};
 use crate::kernels::Kernel;
 use crate::paths::{self, RunDir};
 use crate::process::{capture, command};
+use crate::setup;
 
 const INIT: &str = include_str!("init.sh");
 
-/// Programs of this machine that a guest has, with the place they get there.
+/// Programs of this machine that a guest of its architecture has, with the place they get there.
 const PROGRAMS: [(&str, &str); 8] = [
     ("/bin/busybox", "/bin/busybox"),
     ("/bin/stty", "/bin/stty"),
@@ -25,8 +27,19 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("/usr/bin/strace", "/usr/bin/strace"),
 ];
 
-/// Files of this machine that a guest has at the same place.
+/// Files of this machine that such a guest has at the same place.
 const FILES: [&str; 1] = ["/usr/share/misc/pci.ids"];
+
+/// What is in a guest of the architecture: what is copied from where to where.
+fn contents(arch: Arch) -> Vec<(PathBuf, &'static str)> {
+    match arch {
+        Arch::Amd64 => {
+            let files = FILES.map(|path| (path, path));
+            PROGRAMS.into_iter().chain(files).map(|(from, to)| (from.into(), to)).collect()
+        }
+        Arch::Arm64 => vec![(setup::arm64::busybox(), "/bin/busybox")],
+    }
+}
 
 /// Raised when the base archive is made in another way from the same files.
 const BASE_FORMAT: u32 = 5;
@@ -43,7 +56,7 @@ pub(crate) fn write(guest: &Guest, binaries: &[PathBuf], initrd: &Path) -> Resul
 /// The base archive, made anew when what it was made from has changed.
 fn base(kernel: Kernel) -> Result<PathBuf> {
     let stamp = stamp(kernel)?;
-    let path = paths::store().join(format!("base-{}.cpio", kernel.name));
+    let path = paths::store().join(format!("base-{}.cpio", kernel.id()));
     let stamp_path = path.with_extension("stamp");
     let fresh = fs::read_to_string(&stamp_path).is_ok_and(|old| old == stamp);
     if fresh && path.exists() {
@@ -51,14 +64,13 @@ fn base(kernel: Kernel) -> Result<PathBuf> {
     }
     let mut archive = Archive::default();
     add_busybox(&mut archive)?;
-    for (from, to) in PROGRAMS {
-        add_program(&mut archive, Path::new(from), to)?;
-    }
-    for path in FILES {
-        archive.copy(Path::new(path), path)?;
+    for (from, to) in contents(kernel.arch) {
+        add_program(&mut archive, &from, to)?;
     }
     archive.copy(&kernel.config()?, &format!("/boot/config-{}", kernel.release()?))?;
-    python::add(&mut archive)?;
+    if kernel.arch == Arch::Amd64 {
+        python::add(&mut archive)?;
+    }
     let stage = RunDir::new()?;
     modules::stage(kernel, &stage.join(""))?;
     let modules = modules_dir(kernel)?;
@@ -71,7 +83,7 @@ fn base(kernel: Kernel) -> Result<PathBuf> {
 /// What the base archive is made from: it is fresh as long as this stays the same.
 fn stamp(kernel: Kernel) -> Result<String> {
     let mut lines = format!("format {BASE_FORMAT}\n");
-    let programs = PROGRAMS.iter().map(|(from, _)| from).chain(&FILES).map(PathBuf::from);
+    let programs = contents(kernel.arch).into_iter().map(|(from, _)| from);
     for path in programs.chain(modules::all(kernel)?) {
         let meta = fs::metadata(&path).on("read", &path)?;
         let changed = meta.modified().on("read", &path)?;
@@ -90,6 +102,8 @@ fn uio_dummy_in_guest(kernel: Kernel) -> Result<String> {
     Ok(format!("{}/extra/uio_dummy.ko", modules_dir(kernel)?))
 }
 
+/// Links the names of busybox's programs to it. The list is that of this machine's busybox, which Debian builds like
+/// those for others.
 fn add_busybox(archive: &mut Archive) -> Result<()> {
     let applets = capture(command("/bin/busybox").arg("--list-full"))?;
     for path in applets.lines() {
@@ -98,7 +112,7 @@ fn add_busybox(archive: &mut Archive) -> Result<()> {
     Ok(())
 }
 
-/// Adds a program with the libraries it needs, each at the path it has here.
+/// Adds a program with the libraries it needs, each at the path it has here. One for another architecture is static.
 pub(crate) fn add_program(archive: &mut Archive, from: &Path, to: &str) -> Result<()> {
     archive.copy(from, to)?;
     add_libraries(archive, from)
@@ -139,7 +153,7 @@ const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\
                       nobody:x:65534:65534:nobody:/tmp:/bin/sh\n";
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 
-/// The modules in the order to load them, one path a line.
+/// The modules in the order to load them, one a line: its path, and what it is told.
 fn load_list(guest: &Guest) -> Result<String> {
     let dir = modules_dir(guest.kernel)?;
     let modules = modules::in_load_order(guest.kernel, guest.machine.loads_vfio)?;
@@ -148,6 +162,9 @@ fn load_list(guest: &Guest) -> Result<String> {
     let mut lines: Vec<String> = modules.iter().map(in_guest).collect();
     if guest.machine.loads_unsigned {
         lines.push(uio_dummy_in_guest(guest.kernel)?);
+    }
+    if let Some((module, options)) = modules::last(guest.kernel)? {
+        lines.push(format!("{} {options}", in_guest(&module)));
     }
     Ok(lines.join("\n") + "\n")
 }

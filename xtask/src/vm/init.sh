@@ -32,8 +32,9 @@ ln -s /proc/self/mounts /etc/mtab
 ip link set lo up
 hostname -F /etc/hostname
 
-while read -r module; do
-	insmod "$module" || broken "cannot load $module"
+while read -r module options; do
+	# Each option is a word.
+	insmod "$module" $options || broken "cannot load $module"
 done </etc/bench/modules
 
 # The ports and the nodes appear when the kernel has talked to the host.

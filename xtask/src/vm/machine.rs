@@ -1,52 +1,73 @@
-//! The machines of the bench: what a guest's hardware and its kernel line are.
+//! The machines of the bench: what a guest's hardware, its kernels and its kernel line are.
 //!
-//! All are one q35 machine with the same devices at the same addresses, which `tests/scenarios/src/pci.rs` knows
-//! too. A variant in [`MACHINES`] takes something away or adds something, so that what stands in the way of a
-//! driver can be shown. Behind each root port, a *bay*, is a device that can be pulled and plugged again
-//! ([`BAYS`]): the guest pulls it by itself, and [`super::monitor`] plugs it.
+//! Those of this machine's architecture are one PC ([`mod@super::pc`]); a variant takes something away or adds something,
+//! so that what stands in the way of a driver can be shown. Those of arm64 are boards whose hardware a device tree
+//! describes ([`mod@super::board`]).
 
-use std::fs::File;
-
-use crate::failure::{Context, Result};
+use crate::arch::Arch;
+use crate::failure::{Result, usage};
+use crate::kernels::{AMD64_KERNELS, ARM64_KERNELS, Kernel};
 use crate::paths::RunDir;
+
+use super::board::{self, Board};
+use super::pc::{self, Pc};
 
 /// One of the bench's machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Machine {
     /// What `--machine` calls it.
     pub(crate) name: &'static str,
-    /// The IOMMU, as QEMU's option, if it has one.
-    iommu: Option<&'static str>,
+    /// The kernels that it boots, the default last.
+    pub(crate) kernels: &'static [Kernel],
+    hardware: Hardware,
     /// What it adds to the kernel line.
     kernel_line: &'static str,
-    /// Whether QEMU runs its processors in turn, in one thread.
-    one_thread: bool,
-    /// Devices besides those that every machine has.
-    more: &'static [&'static str],
     /// Whether its guests load the VFIO modules; the files are there in any case.
     pub(crate) loads_vfio: bool,
     /// Whether its kernel takes a module without a signature, as `uio_dummy` is one.
     pub(crate) loads_unsigned: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hardware {
+    Pc(Pc),
+    Board(Board),
+}
+
 const DEFAULT: Machine = Machine {
     name: "default",
-    iommu: Some("intel-iommu,intremap=on"),
+    kernels: &AMD64_KERNELS,
+    hardware: Hardware::Pc(pc::DEFAULT),
     kernel_line: "intel_iommu=on",
-    one_thread: false,
-    more: &[],
     loads_vfio: true,
     loads_unsigned: true,
 };
 
+const VIRT: Machine = Machine {
+    name: "virt",
+    kernels: &ARM64_KERNELS,
+    hardware: Hardware::Board(Board::VIRT),
+    kernel_line: "",
+    loads_vfio: false,
+    loads_unsigned: true,
+};
+
+/// The processor of the Versal has no pages of 16 KiB.
+const WITH_SMALL_PAGES: &[Kernel] = &[ARM64_KERNELS[1]];
+
 /// Every machine, the default first.
-pub(crate) const MACHINES: [Machine; 7] = [
+pub(crate) const MACHINES: [Machine; 9] = [
     DEFAULT,
     // For devices that come and go under access. Where processors have threads, QEMU before 8.1 can look up an access of
     // one in the memory map that another is just replacing, and dies of it.
-    Machine { name: "one-thread", one_thread: true, ..DEFAULT },
-    Machine { name: "no-iommu", iommu: None, kernel_line: "intel_iommu=off", ..DEFAULT },
-    Machine { name: "no-intremap", iommu: Some("intel-iommu,intremap=off"), ..DEFAULT },
+    Machine { name: "one-thread", hardware: Hardware::Pc(pc::IN_ONE_THREAD), ..DEFAULT },
+    Machine {
+        name: "no-iommu",
+        hardware: Hardware::Pc(pc::WITHOUT_IOMMU),
+        kernel_line: "intel_iommu=off",
+        ..DEFAULT
+    },
+    Machine { name: "no-intremap", hardware: Hardware::Pc(pc::WITHOUT_REMAPPING), ..DEFAULT },
     Machine {
         name: "lockdown",
         kernel_line: "intel_iommu=on lockdown=integrity",
@@ -54,101 +75,77 @@ pub(crate) const MACHINES: [Machine; 7] = [
         ..DEFAULT
     },
     Machine { name: "no-vfio", loads_vfio: false, ..DEFAULT },
-    // A conventional bus behind a bridge: the IOMMU cannot tell its functions apart.
+    Machine { name: "group", hardware: Hardware::Pc(pc::WITH_GROUP), ..DEFAULT },
+    VIRT,
     Machine {
-        name: "group",
-        more: &[
-            "pci-bridge,id=shared,addr=0x0a,chassis_nr=3,shpc=off",
-            "edu,bus=shared,addr=0x01",
-            "edu,bus=shared,addr=0x02",
-        ],
-        ..DEFAULT
+        name: "versal",
+        kernels: WITH_SMALL_PAGES,
+        hardware: Hardware::Board(Board::VERSAL),
+        ..VIRT
     },
 ];
 
 /// A fault of the kernel ends the guest at once; a watchdog on a busy host would cry wolf.
-const KERNEL_LINE: &str =
-    "console=ttyS0 panic=-1 oops=panic nowatchdog rcupdate.rcu_cpu_stall_suppress=1 no_timer_check";
-
-/// Hot-plug by the root ports themselves, as on a machine of metal, and not by ACPI.
-const PLATFORM: [&str; 10] = [
-    "-M",
-    "q35,kernel-irqchip=off",
-    "-cpu",
-    "max",
-    "-smp",
-    "2",
-    "-m",
-    "2G",
-    "-global",
-    "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
-];
-
-/// What every machine has. The first four functions of the bench have an interrupt line each.
-const DEVICES: [&str; 7] = [
-    "virtio-serial-pci,addr=0x02",
-    "edu,addr=0x03",
-    "edu,addr=0x04",
-    "pci-serial,addr=0x05,chardev=serial0",
-    "pci-serial,addr=0x06,chardev=serial1",
-    // No power controller, as a drive bay has none: with one, a kernel whose device is pulled by writing to it would
-    // take the slot for one that was switched off already, and would wait a second for the power to be gone.
-    "pcie-root-port,id=bay-nvme,addr=0x08,chassis=1,slot=1,power_controller_present=off",
-    "pcie-root-port,id=bay-e1000e,addr=0x09,chassis=2,slot=2,power_controller_present=off",
-];
-
-/// The serial ports. Each one's other end is the virtio port `NAME-end`.
-pub(crate) const SERIALS: [&str; 2] = ["serial0", "serial1"];
-
-/// What is in a bay: the device's id, and its options for QEMU.
-pub(crate) const BAYS: [(&str, &[(&str, &str)]); 2] = [
-    ("nvme", &[("driver", "nvme"), ("bus", "bay-nvme"), ("drive", "disk"), ("serial", "bench")]),
-    ("e1000e", &[("driver", "e1000e"), ("bus", "bay-e1000e"), ("netdev", "net"), ("romfile", "")]),
-];
-
-/// The disk of the nvme: as large as the smallest file systems need, and empty.
-const DISK_SIZE: u64 = 16 << 20;
+const KERNEL_LINE: &str = "panic=-1 oops=panic nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
 
 impl Machine {
+    /// The machine of that name.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let found = MACHINES.into_iter().find(|machine| machine.name == name);
+        found.ok_or_else(|| {
+            let names = MACHINES.map(|machine| machine.name).join(", ");
+            usage(format!("vm: no machine '{name}'; there are {names}"))
+        })
+    }
+
+    pub(crate) fn arch(&self) -> Arch {
+        self.default_kernel().arch
+    }
+
+    pub(crate) fn default_kernel(&self) -> Kernel {
+        self.kernels[self.kernels.len() - 1]
+    }
+
+    /// Its kernel of that name.
+    pub(crate) fn kernel(&self, name: &str) -> Result<Kernel> {
+        let found = self.kernels.iter().find(|kernel| kernel.name == name);
+        found.copied().ok_or_else(|| {
+            let names: Vec<&str> = self.kernels.iter().map(|kernel| kernel.name).collect();
+            let (machine, names) = (self.name, names.join(" and "));
+            usage(format!("vm: machine {machine} has no kernel '{name}'; there is {names}"))
+        })
+    }
+
+    /// The board that it is, if a device tree describes it.
+    pub(crate) fn board(&self) -> Option<Board> {
+        match self.hardware {
+            Hardware::Pc(_) => None,
+            Hardware::Board(board) => Some(board),
+        }
+    }
+
     /// The whole kernel line.
     pub(crate) fn kernel_line(&self) -> String {
-        format!("{KERNEL_LINE} {}", self.kernel_line)
+        let hardware = match self.hardware {
+            Hardware::Pc(_) => pc::KERNEL_LINE,
+            Hardware::Board(_) => board::KERNEL_LINE,
+        };
+        format!("{hardware} {KERNEL_LINE} {}", self.kernel_line)
+    }
+
+    /// The serial ports that stories talk to. Each one's other end is the virtio port `NAME-end`.
+    pub(crate) fn serials(&self) -> &'static [&'static str] {
+        match self.hardware {
+            Hardware::Pc(_) => &pc::SERIALS,
+            Hardware::Board(_) => &[],
+        }
     }
 
     /// QEMU's options for the hardware, without the ports of the virtio device.
     pub(crate) fn options(&self, run_dir: &RunDir) -> Result<Vec<String>> {
-        let disk = run_dir.join("disk");
-        let file = File::create(&disk).on("create", &disk)?;
-        file.set_len(DISK_SIZE).on("write", &disk)?;
-        let mut options: Vec<String> = PLATFORM.map(str::to_owned).into();
-        let mut add = |name: &str, value: String| options.extend([name.to_owned(), value]);
-        let disk = escaped(&disk);
-        let threads = if self.one_thread { "single" } else { "multi" };
-        add("-accel", format!("tcg,thread={threads}"));
-        add("-blockdev", format!("driver=file,node-name=disk,filename={disk}"));
-        add("-netdev", "user,id=net,restrict=on".to_owned());
-        for name in SERIALS {
-            let path = escaped(&run_dir.join(name));
-            add("-chardev", format!("socket,id={name},path={path},server=on,wait=off"));
+        match self.hardware {
+            Hardware::Pc(pc) => pc.options(run_dir),
+            Hardware::Board(board) => Ok(board.options()),
         }
-        let devices = self.iommu.iter().chain(&DEVICES).chain(self.more);
-        for device in devices {
-            add("-device", (*device).to_owned());
-        }
-        for (id, properties) in BAYS {
-            add("-device", in_bay(id, properties));
-        }
-        Ok(options)
     }
-}
-
-/// A bay's device as one option.
-fn in_bay(id: &str, properties: &[(&str, &str)]) -> String {
-    let words = properties.iter().map(|(key, value)| format!("{key}={value},"));
-    words.collect::<String>() + "id=" + id
-}
-
-/// In a QEMU option a comma is written twice.
-pub(crate) fn escaped(path: &std::path::Path) -> String {
-    path.to_string_lossy().replace(',', ",,")
 }

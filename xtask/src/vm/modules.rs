@@ -5,19 +5,48 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+use crate::arch::Arch;
 use crate::failure::{Context, Result, failed};
 use crate::kernels::Kernel;
 use crate::paths;
 use crate::process::{capture_bytes, command, run_quietly};
 
-/// What every guest loads.
-const LOADED: [&str; 5] = ["virtio_pci", "virtio_console", "uio", "uio_pci_generic", "cuse"];
+/// The modules of a guest, by the kernel's architecture.
+struct Modules {
+    /// What every guest loads, in this order.
+    loaded: &'static [&'static str],
+    /// What it loads besides, unless its machine leaves that to the command.
+    vfio: &'static [&'static str],
+    /// What it only has.
+    present: &'static [&'static str],
+    /// What it loads at the end, when the node `/dev/uio0` is taken: a module, and what it is told.
+    last: Option<(&'static str, &'static str)>,
+}
 
-/// What it loads besides, unless its machine leaves that to the command.
-const VFIO: [&str; 3] = ["vfio", "vfio_iommu_type1", "vfio_pci"];
+const AMD64: Modules = Modules {
+    loaded: &["virtio_pci", "virtio_console", "uio", "uio_pci_generic", "cuse"],
+    vfio: &["vfio", "vfio_iommu_type1", "vfio_pci"],
+    // The kernel's own drivers of the bench's devices, and a file system for the disk.
+    present: &["nvme", "e1000e", "vfat", "nls_cp437", "nls_ascii"],
+    last: None,
+};
 
-/// What it only has: the kernel's own drivers of the bench's devices, and a file system for the disk.
-const PRESENT: [&str; 5] = ["nvme", "e1000e", "vfat", "nls_cp437", "nls_ascii"];
+/// The last one makes UIO devices of the nodes that an overlay gave the compatible `generic-uio`.
+const ARM64: Modules = Modules {
+    loaded: &["virtio_mmio", "virtio_console", "uio", "cuse"],
+    vfio: &[],
+    present: &["uio_pdrv_genirq"],
+    last: Some(("uio_pdrv_genirq", "of_id=generic-uio")),
+};
+
+impl Modules {
+    fn of(kernel: Kernel) -> Self {
+        match kernel.arch {
+            Arch::Amd64 => AMD64,
+            Arch::Arm64 => ARM64,
+        }
+    }
+}
 
 /// What `depmod` reads besides the modules.
 const INDEX_SOURCES: [&str; 3] = ["modules.order", "modules.builtin", "modules.builtin.modinfo"];
@@ -26,14 +55,24 @@ const SOURCES: [&str; 2] = ["uio_dummy.c", "Makefile"];
 
 /// What a guest loads, each after what it needs, as paths below the directory of its kernel's modules.
 pub(crate) fn in_load_order(kernel: Kernel, vfio: bool) -> Result<Vec<String>> {
-    let vfio: &[&str] = if vfio { &VFIO } else { &[] };
-    chains(kernel, LOADED.iter().chain(vfio))
+    let modules = Modules::of(kernel);
+    let vfio = if vfio { modules.vfio } else { &[] };
+    chains(kernel, modules.loaded.iter().chain(vfio))
+}
+
+/// What a guest loads at the end, and what that is told, if there is something.
+pub(crate) fn last(kernel: Kernel) -> Result<Option<(String, &'static str)>> {
+    let Some((name, options)) = Modules::of(kernel).last else {
+        return Ok(None);
+    };
+    Ok(chains(kernel, [name].iter())?.pop().map(|path| (path, options)))
 }
 
 /// Files of all that a guest has.
 pub(crate) fn all(kernel: Kernel) -> Result<Vec<PathBuf>> {
     let dir = kernel.modules()?;
-    let paths = chains(kernel, LOADED.iter().chain(&VFIO).chain(&PRESENT))?;
+    let Modules { loaded, vfio, present, .. } = Modules::of(kernel);
+    let paths = chains(kernel, loaded.iter().chain(vfio).chain(present))?;
     Ok(paths.into_iter().map(|path| dir.join(path)).collect())
 }
 
@@ -50,7 +89,7 @@ fn chains<'a>(kernel: Kernel, names: impl Iterator<Item = &'a &'a str>) -> Resul
             continue;
         }
         let chain = load_chain(&index, name)
-            .ok_or_else(|| failed(format!("kernel {} has no module {name}", kernel.name)))?;
+            .ok_or_else(|| failed(format!("kernel {} has no module {name}", kernel.id())))?;
         for path in chain {
             if !order.iter().any(|earlier| earlier == path) {
                 order.push(path.to_owned());
@@ -138,6 +177,7 @@ fn build(kernel: Kernel, source: &Path, to: &Path) -> Result<()> {
     // A make above us, with its own jobs and flags, is none of this one's business.
     make.env_remove("MAKEFLAGS").env_remove("MFLAGS");
     make.arg("-C").arg(dir.join("")).arg(format!("KDIR={}", kernel.headers()?.display()));
+    make.args(kernel.arch.make_variables());
     // Its output is not shown, so a warning must not pass in silence.
     make.arg("KCFLAGS=-Werror");
     run_quietly(&mut make)?;

@@ -1,8 +1,12 @@
-//! What a guest may ask of QEMU: to plug and unplug the devices of its bays, and nothing else.
+//! What a guest may ask of QEMU: to plug and unplug the devices of its bays, to press its power button, and nothing
+//! else.
 //!
-//! The guest writes a line to the virtio port `monitor`, `plug ID` or `unplug ID` with an ID of
-//! [`machine::BAYS`](super::machine::BAYS), and reads a line in answer: `ok`, or `error WHY`. `plug` is QEMU's
-//! `device_add`; `unplug` is its `device_del`, which asks the guest's kernel to let go of the device.
+//! The guest writes a line to the virtio port `monitor` and reads a line in answer: `ok`, or `error WHY`.
+//!
+//! - `plug ID`, with an ID of [`pc::BAYS`](super::pc::BAYS), is QEMU's `device_add`;
+//! - `unplug ID` is its `device_del`, which asks the guest's kernel to let go of the device;
+//! - `press power` is its `system_powerdown`: on `virt` a pulse on line 3 of the PL061, up and down again, on a PC the
+//!   button of ACPI, on the Versal nothing.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -10,7 +14,7 @@ use std::thread;
 
 use serde_json::{Map, Value, json};
 
-use super::machine::BAYS;
+use super::pc::BAYS;
 
 /// Answers the guest until one of the two streams ends, which it does when QEMU ends.
 pub(crate) fn relay(guest: UnixStream, monitor: UnixStream) {
@@ -35,7 +39,10 @@ fn answer_all(mut guest: &UnixStream, monitor: &UnixStream) -> io::Result<()> {
 
 /// What a line of the guest asks for, in QEMU's protocol.
 fn request(line: &str) -> Result<Value, String> {
-    let (verb, id) = line.split_once(' ').ok_or("say 'plug ID' or 'unplug ID'")?;
+    if line == "press power" {
+        return Ok(json!({"execute": "system_powerdown"}));
+    }
+    let (verb, id) = line.split_once(' ').ok_or("say 'plug ID', 'unplug ID' or 'press power'")?;
     let bay = BAYS.iter().find(|(name, _)| *name == id);
     let (_, properties) = bay.ok_or(format!("there is no device '{id}'"))?;
     match verb {
@@ -87,14 +94,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_is_in_a_bay_is_plugged_and_unplugged() {
+    fn nothing_is_done_but_bays_and_the_power_button() {
         let plug = request("plug nvme").unwrap();
         assert_eq!(plug["execute"], "device_add");
         assert_eq!(plug["arguments"]["id"], "nvme");
         assert_eq!(plug["arguments"]["bus"], "bay-nvme");
         let unplug = json!({"execute": "device_del", "arguments": {"id": "e1000e"}});
         assert_eq!(request("unplug e1000e").unwrap(), unplug);
-        for line in ["", "plug", "plug disk", "quit nvme", "unplug "] {
+        let press = json!({"execute": "system_powerdown"});
+        assert_eq!(request("press power").unwrap(), press);
+        for line in ["", "plug", "plug disk", "quit nvme", "unplug ", "press", "press reset"] {
             assert!(request(line).is_err(), "{line}");
         }
     }

@@ -15,8 +15,9 @@ use crate::kernels::Kernel;
 use crate::paths::RunDir;
 use crate::process::command;
 
-use super::machine::{Machine, SERIALS, escaped};
+use super::machine::Machine;
 use super::monitor;
+use super::pc::escaped;
 
 /// The streams, in the order of their virtio ports from 1 on. The other ends of the serial ports come after them.
 const PORTS: [&str; 4] = ["out", "err", "status", "monitor"];
@@ -34,6 +35,8 @@ pub(crate) struct Boot<'a> {
     pub(crate) kernel: Kernel,
     pub(crate) machine: Machine,
     pub(crate) initrd: &'a Path,
+    /// The device tree, if the machine is a board.
+    pub(crate) tree: Option<&'a Path>,
     pub(crate) console: &'a Path,
     pub(crate) run_dir: &'a RunDir,
     pub(crate) timeout: Duration,
@@ -61,7 +64,7 @@ impl Boot<'_> {
         let listeners = PORTS.iter().chain([&QMP]).map(|name| self.listen(name));
         let listeners = listeners.collect::<Result<Vec<_>>>()?;
         let mut qemu = Running(self.command()?.spawn().map_err(|error| {
-            failed(format!("cannot run setpriv and qemu-system-x86_64: {error}"))
+            failed(format!("cannot run setpriv and {}: {error}", self.machine.arch().qemu()))
         })?);
         let mut streams = Vec::new();
         for listener in &listeners {
@@ -92,10 +95,13 @@ impl Boot<'_> {
     /// QEMU dies with this process, however that ends: the kernel kills it (`PR_SET_PDEATHSIG`).
     fn command(&self) -> Result<Command> {
         let mut qemu = command("setpriv");
-        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+        qemu.args(["--pdeathsig", "KILL", self.machine.arch().qemu()]);
         qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         qemu.arg("-kernel").arg(self.kernel.boot_image()?).arg("-initrd").arg(self.initrd);
         qemu.arg("-append").arg(self.machine.kernel_line());
+        if let Some(tree) = self.tree {
+            qemu.arg("-dtb").arg(tree);
+        }
         qemu.arg("-chardev").arg(format!("file,id=console,path={}", escaped(self.console)));
         qemu.args(["-serial", "chardev:console"]);
         qemu.args(self.machine.options(self.run_dir)?);
@@ -104,7 +110,7 @@ impl Boot<'_> {
         for (index, name) in PORTS.iter().enumerate() {
             self.add_port(&mut qemu, index + 1, name, name);
         }
-        for (index, name) in SERIALS.iter().enumerate() {
+        for (index, name) in self.machine.serials().iter().enumerate() {
             self.add_port(&mut qemu, PORTS.len() + index + 1, &format!("{name}-end"), name);
         }
         qemu.stdout(Stdio::from(io::stderr()));

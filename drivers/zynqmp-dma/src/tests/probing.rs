@@ -36,3 +36,13 @@ fn the_channel_is_set_up_for_simple_mode_and_left_quiet() {
     drop(rig.running.take());
     assert_eq!(rig.controls.register(0x104), 0xFFF);
 }
+
+#[test]
+fn an_engine_that_sees_the_caches_is_told_to_look() {
+    let rig = Rig::with(Options { is_coherent: true, ..Options::default() });
+    assert_eq!(rig.controls.register(0x120), 0x0483_D20F | 0xF << 22 | 0xF << 8);
+    let client = rig.queue(1);
+    client.submit(0, 64, 64, 1).unwrap();
+    assert_eq!(client.wait(), Ok((1, 0)));
+    assert_eq!((rig.controls.register(0x134), rig.controls.register(0x144)), (1, 1));
+}

@@ -47,6 +47,11 @@ fn subject(target: &Target) -> String {
         Target::Machine => "this machine".to_owned(),
         Target::Sim(model) => format!("sim:{model}"),
         Target::Uio(uio) => format!("uio{} ({})", uio.number, uio.name),
+        Target::NoNode(selector) => format!("of:{selector}"),
+        Target::Block(block) => match &block.info {
+            Some(info) if info.name != block.title => format!("{} ({})", block.title, info.name),
+            _ => block.title.clone(),
+        },
         Target::Pci(function) => {
             let info = &function.info;
             format!("{} ({:04x}:{:04x})", info.bdf, info.vendor, info.device)

@@ -4,6 +4,7 @@
 
 mod json;
 mod pci;
+mod platform;
 
 use std::io::Write;
 use std::path::Path;
@@ -18,13 +19,15 @@ use crate::size::human_size;
 use crate::table::{Align, Cell, Paint, Table};
 
 use pci::PciDevice;
+use platform::PlatformDevice;
 
 pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
     let machine = Machine::of(cli);
     let uio = machine.sysfs().uio_devices()?;
+    let platform = PlatformDevice::all(&machine.sysfs())?;
     let pci = PciDevice::all(&machine)?;
     if cli.json {
-        return Ok(out.json(&json::devices(&uio, &pci))?);
+        return Ok(out.json(&json::devices(&uio, &platform, &pci))?);
     }
     if uio.is_empty() {
         writeln!(
@@ -33,9 +36,13 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
              uio_pci_generic (PCI)"
         )?;
     } else {
-        out.table(&uio_table(&uio))?;
+        out.table(&uio_table(&uio, &platform))?;
     }
     writeln!(out)?;
+    if !platform.is_empty() {
+        platform::show(&platform, out)?;
+        writeln!(out)?;
+    }
     if pci.is_empty() {
         writeln!(out, "No PCI devices: this machine has no PCI bus, or /sys is not mounted")?;
     } else {
@@ -44,7 +51,21 @@ pub(crate) fn run(cli: &Cli, out: &mut Out) -> Result<(), Failure> {
     Ok(())
 }
 
-fn uio_table(devices: &[UioInfo]) -> Table {
+/// The node of the device tree that a UIO device was made of.
+fn node_of<'a>(uio: &UioInfo, platform: &'a [PlatformDevice]) -> Option<&'a str> {
+    let parent = platform.iter().find(|device| Some(&device.info.path) == uio.device.as_ref())?;
+    parent.info.node.as_deref()
+}
+
+/// Where a UIO device stands: its node, if the device tree has it, and its directory in sysfs otherwise.
+fn parent(uio: &UioInfo, platform: &[PlatformDevice]) -> String {
+    match node_of(uio, platform) {
+        Some(node) => format!("of:{node}"),
+        None => uio.device.as_deref().map(Path::to_string_lossy).unwrap_or_default().into_owned(),
+    }
+}
+
+fn uio_table(devices: &[UioInfo], platform: &[PlatformDevice]) -> Table {
     use Align::{Left, Right};
     let mut table = Table::new([
         ("UIO", Left),
@@ -68,8 +89,7 @@ fn uio_table(devices: &[UioInfo]) -> Table {
             driver(device.driver.as_deref()),
             Cell::from(events),
         ];
-        let parent = device.device.as_deref().map(Path::to_string_lossy).unwrap_or_default();
-        let mut parent = Some(Cell::painted(parent, Paint::Dim));
+        let mut parent = Some(Cell::painted(parent(device, platform), Paint::Dim));
         let mut parts = region_cells(device);
         if parts.is_empty() {
             parts.push(vec![Cell::from("-"); 5]);

@@ -1,12 +1,23 @@
-//! A machine in a directory, for tests: [`Fake`] starts as one on which `0000:00:03.0` is ready by VFIO, and a test
-//! takes something away.
+//! A machine in a directory, for tests: [`Fake`] starts as one on which `0000:00:03.0` is ready by VFIO, or as a board on
+//! which `/pl031@9010000` is ready by UIO, and a test takes something away.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use uio_core::of::Node;
+
 use super::machine::{Access, Machine};
-use super::target::{Function, Target};
+use super::target::{Block, Function, Target};
+
+/// The node that all tests of boards are about.
+pub(crate) const NODE: &str = "/pl031@9010000";
+
+/// The device that the kernel made of it.
+const DEVICE: &str = "9010000.pl031";
+
+/// Its directory.
+const BLOCK: &str = "sys/devices/platform/9010000.pl031";
 
 /// The function that all tests are about.
 pub(crate) const BDF: &str = "0000:00:03.0";
@@ -63,6 +74,103 @@ impl Fake {
         fake.without("sys/kernel/iommu_groups");
         fake.without("sys/bus/pci/devices/0000:00:03.0/iommu_group");
         fake
+    }
+
+    /// An Arm board without PCI, whose clock `uio_pdrv_genirq` has as uio0.
+    pub(crate) fn board() -> Self {
+        let fake = Self::ready();
+        for gone in ["sys/bus", "sys/kernel/iommu_groups", "sys/firmware", "dev/vfio"] {
+            fake.without(gone);
+        }
+        let tree = "sys/firmware/devicetree/base";
+        let cells =
+            |cells: &[u32]| cells.iter().flat_map(|cell| cell.to_be_bytes()).collect::<Vec<u8>>();
+        for (path, cells) in [
+            ("#address-cells", cells(&[2])),
+            ("#size-cells", cells(&[2])),
+            ("interrupt-parent", cells(&[1])),
+            ("intc@8000000/phandle", cells(&[1])),
+            ("intc@8000000/#interrupt-cells", cells(&[3])),
+            ("intc@8000000/compatible", b"arm,gic-v3\0".to_vec()),
+            ("bus/i2c/sensor@4/compatible", b"some,sensor\0".to_vec()),
+        ] {
+            fake.write(&format!("{tree}/{path}"), cells);
+        }
+        fake.property("compatible", b"arm,pl031\0generic-uio\0");
+        fake.cells("reg", &[0, 0x0901_0000, 0, 0x1000]);
+        fake.cells("interrupts", &[0, 2, 4]);
+        fake.write("proc/cmdline", "quiet uio_pdrv_genirq.of_id=generic-uio");
+        let iomem = "09010000-09010fff : pl031\n40000000-7fffffff : System RAM\n  48000000-48ffffff : reserved\n";
+        fake.write("proc/iomem", iomem);
+        fs::create_dir_all(fake.path("sys/module/uio_pdrv_genirq")).unwrap();
+        fs::create_dir_all(fake.path(BLOCK)).unwrap();
+        symlink(fake.path(tree).join(&NODE[1..]), fake.path(BLOCK).join("of_node")).unwrap();
+        fake.on_bus("platform");
+        fake.bind_block(Some("uio_pdrv_genirq"));
+        fs::create_dir_all(fake.path(BLOCK).join("uio/uio0")).unwrap();
+        fake.write("dev/uio0", "");
+        fake
+    }
+
+    /// Puts the block of the board on a bus.
+    fn on_bus(&self, bus: &str) {
+        let devices = self.path(&format!("sys/bus/{bus}/devices"));
+        fs::create_dir_all(&devices).unwrap();
+        symlink(self.path(BLOCK), devices.join(DEVICE)).unwrap();
+    }
+
+    /// The block is a PrimeCell, with the kernel's own driver.
+    pub(crate) fn on_amba(&self) {
+        self.unbound();
+        self.without_device();
+        self.property("compatible", b"arm,pl031\0arm,primecell\0");
+        self.on_bus("amba");
+        self.bind_block(Some("rtc-pl031"));
+    }
+
+    /// The kernel made no device of the node.
+    pub(crate) fn without_device(&self) {
+        self.without(&format!("sys/bus/platform/devices/{DEVICE}"));
+    }
+
+    /// Takes the block from its driver.
+    pub(crate) fn unbound(&self) {
+        self.bind_block(None);
+        // It may have been taken before.
+        let _ = fs::remove_dir_all(self.path(BLOCK).join("uio"));
+    }
+
+    /// Binds the block to another driver, or to none.
+    pub(crate) fn bind_block(&self, driver: Option<&str>) {
+        let link = self.path(BLOCK).join("driver");
+        let _ = fs::remove_file(&link);
+        if let Some(driver) = driver {
+            symlink(format!("../../../bus/platform/drivers/{driver}"), link).unwrap();
+        }
+    }
+
+    /// A property of the node.
+    pub(crate) fn property(&self, name: &str, bytes: &[u8]) {
+        self.write(&format!("sys/firmware/devicetree/base{NODE}/{name}"), bytes);
+    }
+
+    /// A property of the node that is made of cells.
+    pub(crate) fn cells(&self, name: &str, cells: &[u32]) {
+        let bytes: Vec<u8> = cells.iter().flat_map(|cell| cell.to_be_bytes()).collect();
+        self.property(name, &bytes);
+    }
+
+    /// The node of the board.
+    pub(crate) fn node(&self) -> Node {
+        self.machine().tree().node(NODE).unwrap()
+    }
+
+    /// The block of the board, as it is now.
+    pub(crate) fn block(&self) -> Block {
+        match Target::find(Some(&format!("of:{NODE}")), &self.machine()).unwrap() {
+            Target::Block(block) => *block,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
+use uio_core::of::Tree;
 use uio_core::sys::sysfs::Sysfs;
 
 use super::kernel::Kernel;
@@ -78,6 +79,11 @@ impl Machine {
 
     pub(crate) fn sysfs(&self) -> Sysfs {
         Sysfs::at(&self.sysfs)
+    }
+
+    /// The device tree that it was booted with, if it was.
+    pub(crate) fn tree(&self) -> Tree {
+        Tree::at(self.sysfs().device_tree())
     }
 
     /// What the asking user may do with the node at `path`.

@@ -1,9 +1,11 @@
-//! What a PCI function is ready for, in a word, or what is missing, in two or three: the short form of the doctor.
+//! What a device is ready for, in a word, or what is missing, in two or three: the short form of the doctor.
+
+use uio_core::sys::sysfs::{Bus, PlatformInfo};
 
 use super::machine::Machine;
 use super::target::Function;
 
-/// By which way a driver can have the function now.
+/// By which way a driver can have the device now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readiness {
     /// It is bound to a driver of VFIO, and its group can go to userspace.
@@ -24,6 +26,16 @@ pub(crate) fn of(machine: &Machine, function: &Function) -> Readiness {
         _ if shares() => Readiness::Missing("shares its group"),
         function if function.is_on_vfio() => Readiness::Vfio,
         function if function.info.driver.is_some() => Readiness::Missing("the kernel has it"),
+        _ => Readiness::Missing("not bound"),
+    }
+}
+
+/// What a device of the platform bus is ready for.
+pub(crate) fn of_platform(info: &PlatformInfo) -> Readiness {
+    match info {
+        info if info.uio.is_some() => Readiness::Uio,
+        info if info.bus == Bus::Amba => Readiness::Missing("on the AMBA bus"),
+        info if info.driver.is_some() => Readiness::Missing("the kernel has it"),
         _ => Readiness::Missing("not bound"),
     }
 }

@@ -1,10 +1,12 @@
-//! [`Target`]: what the doctor is asked about, and [`Function`], a PCI function with all that the checks look at.
+//! [`Target`]: what the doctor is asked about; [`Function`], a PCI function, and [`Block`], a device of the device tree,
+//! with all that the checks look at.
 
 use std::fs;
 use std::path::PathBuf;
 
+use uio_core::of::{Node, Selector};
 use uio_core::pci::{Address, ConfigSpace};
-use uio_core::sys::sysfs::{GroupMember, PciInfo, UioInfo};
+use uio_core::sys::sysfs::{Bus, GroupMember, PRIMECELL, PciInfo, PlatformInfo, UioInfo};
 use uio_core::{Errno, Error};
 
 use super::machine::Machine;
@@ -25,6 +27,10 @@ pub(crate) enum Target {
     Uio(UioInfo),
     /// A PCI function.
     Pci(Box<Function>),
+    /// A device of the platform bus, or a node of the device tree.
+    Block(Box<Block>),
+    /// What no node of the device tree answers to.
+    NoNode(Selector),
 }
 
 /// The way that a PCI function goes to userspace.
@@ -50,16 +56,62 @@ pub(crate) struct Function {
     pub(crate) uio: Option<u32>,
 }
 
+/// A device of the platform bus.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// As commands take it: `of:/pl031@9010000`, or a name on the bus.
+    pub(crate) title: String,
+    /// What describes it, if the device tree does.
+    pub(crate) node: Option<Node>,
+    /// The device that the kernel made of the node, if it did.
+    pub(crate) info: Option<PlatformInfo>,
+}
+
 impl Target {
-    /// Finds what `text` names: `pci:BDF` or `BDF`, `uio:WHICH`, `sim:MODEL`; the machine if it is none.
+    /// Finds what `text` names: `pci:BDF` or `BDF`, `uio:WHICH`, `of:NODE`, `of:COMPATIBLE`, `sim:MODEL`, the name of a
+    /// platform device or of a UIO device; the machine if it is none.
     pub(crate) fn find(text: Option<&str>, machine: &Machine) -> Result<Self, Failure> {
         let Some(text) = text else { return Ok(Self::Machine) };
         match text.split_once(':') {
             Some(("sim", model)) if !model.is_empty() => Ok(Self::Sim(model.to_owned())),
             Some(("uio", which)) if !which.is_empty() => Ok(of_uio(which, machine)?),
             Some(("pci", bdf)) => of_bdf(bdf, machine),
-            _ => of_bdf(text, machine),
+            Some(("of", selector)) => of_node(selector, machine),
+            _ => of_name(text, machine),
         }
+    }
+}
+
+/// A name without its kind: that of a platform device, of a UIO device, or the address of a PCI function.
+fn of_name(text: &str, machine: &Machine) -> Result<Target, Failure> {
+    if let Ok(info) = machine.sysfs().find_platform(text) {
+        return Ok(of_platform(info, machine)?);
+    }
+    match machine.sysfs().find_uio(text) {
+        Ok(_) => Ok(of_uio(text, machine)?),
+        Err(_) => of_bdf(text, machine),
+    }
+}
+
+fn of_node(text: &str, machine: &Machine) -> Result<Target, Failure> {
+    let selector: Selector = text.parse().map_err(Failure::Usage)?;
+    match machine.tree().find(&selector) {
+        Ok(node) => {
+            let info = machine.sysfs().find_platform(node.path()).ok();
+            Ok(Target::Block(Box::new(Block::new(Some(node), info))))
+        }
+        // Which of the several is meant, no check can find out.
+        Err(error) if error.errno() == Errno::EEXIST => Err(error.into()),
+        Err(_) => Ok(Target::NoNode(selector)),
+    }
+}
+
+/// A device that no device tree describes, and that is with UIO, is a UIO device like any other.
+fn of_platform(info: PlatformInfo, machine: &Machine) -> Result<Target, Error> {
+    let node = info.node.as_deref().and_then(|path| machine.tree().node(path).ok());
+    match info.uio.filter(|_| node.is_none()) {
+        Some(number) => Ok(Target::Uio(machine.sysfs().uio_device(number)?)),
+        None => Ok(Target::Block(Box::new(Block::new(node, Some(info))))),
     }
 }
 
@@ -67,7 +119,9 @@ fn of_bdf(text: &str, machine: &Machine) -> Result<Target, Failure> {
     let address: Address = text.parse().map_err(|_| {
         let cause = "it is no PCI address and no device of another kind";
         let error = Error::invalid("cannot look at", format_args!("`{text}`"), cause);
-        Failure::Usage(error.with_hint("write it as pci:0000:00:03.0, uio:uio0 or sim:uio_dummy"))
+        Failure::Usage(error.with_hint(
+            "write it as pci:0000:00:03.0, uio:uio0, of:/pl031@9010000 or sim:uio_dummy",
+        ))
     })?;
     Ok(Target::Pci(Box::new(function(&address.to_string(), machine)?)))
 }
@@ -75,9 +129,13 @@ fn of_bdf(text: &str, machine: &Machine) -> Result<Target, Failure> {
 fn of_uio(which: &str, machine: &Machine) -> Result<Target, Error> {
     let uio = machine.sysfs().find_uio(which)?;
     let parent = uio.device.as_deref().and_then(|dir| dir.file_name()?.to_str());
-    match parent.filter(|name| name.parse::<Address>().is_ok()) {
-        Some(bdf) => Ok(Target::Pci(Box::new(function(bdf, machine)?))),
-        None => Ok(Target::Uio(uio)),
+    if let Some(bdf) = parent.filter(|name| name.parse::<Address>().is_ok()) {
+        return Ok(Target::Pci(Box::new(function(bdf, machine)?)));
+    }
+    let dir = uio.device.as_deref().and_then(|dir| dir.to_str());
+    match dir.map(|dir| machine.sysfs().find_platform(dir)) {
+        Some(Ok(info)) if info.node.is_some() => of_platform(info, machine),
+        _ => Ok(Target::Uio(uio)),
     }
 }
 
@@ -135,5 +193,32 @@ impl Function {
 
     fn as_member(&self) -> GroupMember {
         GroupMember { bdf: self.info.bdf.clone(), driver: self.info.driver.clone() }
+    }
+}
+
+impl Block {
+    fn new(node: Option<Node>, info: Option<PlatformInfo>) -> Self {
+        let title = match (&node, &info) {
+            (Some(node), _) => format!("of:{}", node.path()),
+            (None, info) => info.as_ref().map(|info| info.name.clone()).unwrap_or_default(),
+        };
+        Self { title, node, info }
+    }
+
+    pub(crate) fn driver(&self) -> Option<&str> {
+        self.info.as_ref()?.driver.as_deref()
+    }
+
+    /// The N of its `/dev/uioN`.
+    pub(crate) fn uio(&self) -> Option<u32> {
+        self.info.as_ref()?.uio
+    }
+
+    /// Whether UIO can never have it as it is described: it is none of the platform bus.
+    pub(crate) fn is_primecell(&self) -> bool {
+        match &self.info {
+            Some(info) => info.bus == Bus::Amba,
+            None => self.node.as_ref().is_some_and(|node| node.is_compatible(PRIMECELL)),
+        }
     }
 }

@@ -390,7 +390,7 @@ fn a_function_that_somebody_unbinds_already_is_busy() {
     let text = world.run(&["bind", EDU, "uio_pci_generic", "--timeout", "1"]).refusal(1);
     assert!(text.contains("somebody unbinds it already"), "{text}");
     let text = world.status(&[EDU]).stdout();
-    assert!(text.contains("unknown: the kernel is busy with the function"), "{text}");
+    assert!(text.contains("unknown: the kernel is busy with the device"), "{text}");
 }
 
 #[test]

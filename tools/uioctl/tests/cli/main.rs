@@ -8,6 +8,7 @@ mod fake;
 mod irq;
 mod ls;
 mod manners;
+mod platform;
 mod registers;
 mod resources;
 mod softirqs;

@@ -33,7 +33,7 @@ pub use bus::{Bus, BusDevice};
 pub use group::GroupMember;
 pub use near::nearest;
 pub use pci::{MsiKind, PciBar, PciInfo};
-pub use platform::{PRIMECELL, PlatformInfo, compatible, device_tree_text};
+pub use platform::{PRIMECELL, PlatformInfo};
 pub use uio::{UioInfo, UioMap, UioPort};
 
 /// A mounted sysfs: the machine's own, or a copy of one for tests.

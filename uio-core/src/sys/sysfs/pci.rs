@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Sysfs, entry_names, link_name, number_or_zero, parse_number, read_text, text_or_empty,
+    Bus, BusDevice, Sysfs, entry_names, link_name, number_or_zero, parse_number, read_text,
+    text_or_empty,
 };
 use crate::error::{Errno, Error, Result};
 
@@ -103,7 +104,7 @@ impl Sysfs {
     ///
     /// When `/sys/bus/pci/devices` is there and cannot be read.
     pub fn pci_devices(&self) -> Result<Vec<PciInfo>> {
-        let dir = self.root.join("bus/pci/devices");
+        let dir = self.bus_dir(Bus::Pci).join("devices");
         let mut names = match entry_names(&dir) {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -131,7 +132,7 @@ impl Sysfs {
 
     /// The directory of the function called `bdf`.
     pub(crate) fn pci_dir(&self, bdf: &str) -> PathBuf {
-        self.root.join("bus/pci/devices").join(bdf)
+        self.device_dir(&BusDevice::pci(bdf))
     }
 
     /// The node of the UIO device that the function's driver made of it.

@@ -13,14 +13,17 @@ Examples:
   uioctl bind 00:03.0 uio_pci_generic         without an IOMMU
   uioctl bind 00:03.0 vfio-pci --persist      and at every boot
   uioctl bind 00:03.0 e1000e                  back to the kernel's own driver
+  uioctl bind of:/soc/dma@ffa80000            a node of the device tree, to uio_pdrv_genirq
+  uioctl bind ffa80000.dma                    the same, by its name on the platform bus
 
 When a step fails, everything is taken back to what it was.")]
 pub(crate) struct BindArgs {
-    /// The PCI function, as 0000:00:03.0 or 00:03.0
+    /// A PCI function, as 00:03.0; or a platform device, as of:/NODE, of:COMPATIBLE, its name or uio:WHICH
     pub(crate) device: String,
 
-    /// vfio-pci, uio_pci_generic, or any other PCI driver of the kernel
-    pub(crate) driver: String,
+    /// vfio-pci, uio_pci_generic, or any other driver of the device's bus [default for platform devices:
+    /// uio_pdrv_genirq]
+    pub(crate) driver: Option<String>,
 
     /// Bind it at every boot, by a rule of udev
     #[arg(long)]
@@ -35,9 +38,10 @@ pub(crate) struct BindArgs {
 Examples:
   uioctl unbind 00:03.0                       give it back to the kernel
   uioctl unbind 00:03.0 --driverless          leave it without a driver
-  uioctl unbind 00:03.0 --forget              and bind it no more at boot")]
+  uioctl unbind 00:03.0 --forget              and bind it no more at boot
+  uioctl unbind of:/soc/dma@ffa80000          a node of the device tree")]
 pub(crate) struct UnbindArgs {
-    /// The PCI function, as 0000:00:03.0 or 00:03.0
+    /// A PCI function, as 00:03.0; or a platform device, as of:/NODE, of:COMPATIBLE, its name or uio:WHICH
     pub(crate) device: String,
 
     /// Leave it without a driver; without this the kernel looks for its own

@@ -5,14 +5,15 @@ use std::path::Path;
 use nix::fcntl::AtFlags;
 use nix::unistd::{AccessFlags, faccessat, geteuid};
 use uio_core::sys::sysfs::bind::{
-    Change, Failed, Goal, Kernel, Outcome, Plan, Returned, parse_override,
+    Change, Failed, Goal, Kernel, Outcome, Plan, Returned, is_for_userspace, parse_override,
 };
 use uio_core::sys::sysfs::rule::Rule;
 use uio_core::sys::sysfs::usage::Machine;
-use uio_core::sys::sysfs::{PciInfo, Sysfs};
+use uio_core::sys::sysfs::{BusDevice, Sysfs};
 use uio_core::{Errno, Error, Result};
 
 use super::args::How;
+use super::found::Found;
 use super::report::{Report, RuleReport};
 use crate::cli::Cli;
 use crate::failure::Failure;
@@ -27,7 +28,7 @@ pub(super) enum RuleWish {
     Forget,
 }
 
-/// Functions that all go the same way.
+/// Devices that all go the same way.
 #[derive(Debug)]
 pub(super) struct Job<'a> {
     /// The start of each complaint: `cannot bind`.
@@ -36,9 +37,9 @@ pub(super) struct Job<'a> {
     pub(super) cli: &'a Cli,
     pub(super) goal: Goal,
     /// The one that was named is the first.
-    pub(super) functions: Vec<PciInfo>,
+    pub(super) devices: Vec<Found>,
     /// Bridges that lose their driver for that.
-    pub(super) bridges: Vec<PciInfo>,
+    pub(super) bridges: Vec<Found>,
     pub(super) rules: RuleWish,
 }
 
@@ -52,7 +53,8 @@ impl Job<'_> {
             udev: self.how.places.udev_data.clone(),
             addresses: addresses(self.cli),
         };
-        let mut report = Report::new(&self.functions[0].bdf, &self.goal, self.how.dry_run, notes);
+        let mut report =
+            Report::new(&self.devices[0].device(), &self.goal, self.how.dry_run, notes);
         let mut changes = self.changes(&kernel, &machine)?;
         changes.retain(|change| !change.is_made());
         if !self.how.dry_run {
@@ -67,39 +69,50 @@ impl Job<'_> {
             hold_signals();
             let done = plan.apply(&sysfs, &kernel);
             let outcomes: Vec<Outcome> = done.map_err(|failed| explain(&failed, &machine))?;
+            self.note_return(&outcomes, &mut report);
             report.outcomes(outcomes);
         }
         self.settle_rules(&mut report)?;
         Ok(report.show(self.cli, out)?)
     }
 
-    /// What each function is, and is to be.
+    /// A device that the kernel gives to userspace by itself comes back at once.
+    fn note_return(&self, outcomes: &[Outcome], report: &mut Report) {
+        for Outcome { device, before, after } in outcomes {
+            let Some(driver) = after.as_ref().filter(|_| before == after) else { continue };
+            if self.goal == Goal::KernelsChoice && is_for_userspace(driver) {
+                report.note(format!(
+                    "the kernel chooses {driver} for {device} by itself: uioctl unbind {device} --driverless leaves it \
+                     without"
+                ));
+            }
+        }
+    }
+
+    /// What each device is, and is to be.
     fn changes(&self, kernel: &Children, machine: &Machine) -> Result<Vec<Change>> {
-        let change = |(function, goal): (&PciInfo, &Goal)| {
-            let attribute = machine.sysfs.pci_override(&function.bdf);
-            let text = kernel.read(&attribute).map_err(|error| {
-                busy(Error::from_io(&error, self.act, &function.bdf), &error, machine, function)
+        let change = |(found, goal): (&Found, &Goal)| {
+            let device = found.device();
+            let text = kernel.read(&machine.sysfs.override_of(&device)).map_err(|error| {
+                busy(Error::from_io(&error, self.act, &device), &error, machine, &device)
             })?;
             Ok(Change {
-                bdf: function.bdf.clone(),
-                driver: function.driver.clone(),
+                device,
+                driver: found.driver().map(str::to_owned),
                 reserved_for: parse_override(&text),
                 goal: goal.clone(),
             })
         };
         let bridges = self.bridges.iter().map(|bridge| (bridge, &Goal::Driverless));
-        bridges
-            .chain(self.functions.iter().map(|function| (function, &self.goal)))
-            .map(change)
-            .collect()
+        bridges.chain(self.devices.iter().map(|device| (device, &self.goal))).map(change).collect()
     }
 
     /// Before anything is touched.
     fn check_rights(&self, sysfs: &Sysfs, changes: &[Change]) -> Result<()> {
         for change in changes {
-            let attribute = sysfs.pci_override(&change.bdf);
+            let attribute = sysfs.override_of(&change.device);
             may_write(&attribute).map_err(|errno| {
-                let error = Error::new(errno, self.act, &change.bdf).with_cause(format_args!(
+                let error = Error::new(errno, self.act, &change.device).with_cause(format_args!(
                     "we may not write to {}: {}",
                     attribute.display(),
                     errno.desc().to_lowercase()
@@ -122,16 +135,19 @@ impl Job<'_> {
     fn check_uses(&self, machine: &Machine, changes: &[Change], report: &mut Report) -> Result<()> {
         for change in changes {
             let uses: Vec<String> =
-                machine.uses_of(&change.bdf).iter().map(ToString::to_string).collect();
+                machine.uses_of(&change.device).iter().map(ToString::to_string).collect();
             if uses.is_empty() {
                 continue;
             }
             let uses = uses.join("; ");
             if self.how.force {
-                report.note(format!("{} is in use, and is taken all the same: {uses}", change.bdf));
+                report.note(format!(
+                    "{} is in use, and is taken all the same: {uses}",
+                    change.device
+                ));
                 continue;
             }
-            return Err(Error::new(Errno::EBUSY, self.act, &change.bdf)
+            return Err(Error::new(Errno::EBUSY, self.act, &change.device)
                 .with_cause(format_args!("it is in use: {uses}"))
                 .with_hint("put an end to that first, or take it all the same with --force"));
         }
@@ -147,24 +163,23 @@ impl Job<'_> {
                 }
             }
             RuleWish::Forget => {
-                for function in &self.functions {
-                    report.rule(RuleReport::forget(&function.bdf, dir, self.how.dry_run)?);
+                for found in &self.devices {
+                    report.rule(RuleReport::forget(&found.device(), dir, self.how.dry_run)?);
                 }
             }
             RuleWish::Nothing => {
-                self.functions.iter().for_each(|function| self.remember(function, report));
+                self.devices.iter().for_each(|found| self.remember(&found.device(), report));
             }
         }
         Ok(())
     }
 
     /// A rule that says otherwise will win at the next boot.
-    fn remember(&self, function: &PciInfo, report: &mut Report) {
-        let Some(rule) = Rule::kept(&self.how.places.rules_dir, &function.bdf) else { return };
+    fn remember(&self, device: &BusDevice, report: &mut Report) {
+        let Some(rule) = Rule::kept(&self.how.places.rules_dir, device) else { return };
         if self.goal != Goal::Driver(rule.driver.clone()) {
             report.note(format!(
-                "at the next boot a rule binds {bdf} to {driver}: uioctl unbind {bdf} --forget removes it",
-                bdf = rule.bdf,
+                "at the next boot a rule binds {device} to {driver}: uioctl unbind {device} --forget removes it",
                 driver = rule.driver,
             ));
         }
@@ -195,7 +210,7 @@ pub(crate) fn addresses(cli: &Cli) -> Vec<(String, String)> {
 }
 
 /// Names those who keep the kernel from answering.
-fn busy(error: Error, cause: &std::io::Error, machine: &Machine, function: &PciInfo) -> Error {
+fn busy(error: Error, cause: &std::io::Error, machine: &Machine, device: &BusDevice) -> Error {
     if cause.kind() != std::io::ErrorKind::TimedOut {
         return error;
     }
@@ -203,12 +218,12 @@ fn busy(error: Error, cause: &std::io::Error, machine: &Machine, function: &PciI
         .with_cause(
             "the kernel is busy with it: somebody unbinds it already and waits for its user",
         )
-        .with_hint(let_go(machine, &function.bdf))
+        .with_hint(let_go(machine, device))
 }
 
-/// Who has the function open, and what to do about it.
-fn let_go(machine: &Machine, bdf: &str) -> String {
-    let holders: Vec<String> = machine.holders_of(bdf).iter().map(ToString::to_string).collect();
+/// Who has the device open, and what to do about it.
+fn let_go(machine: &Machine, device: &BusDevice) -> String {
+    let holders: Vec<String> = machine.holders_of(device).iter().map(ToString::to_string).collect();
     match &holders[..] {
         [] => "whoever uses it has to close it; try again then".to_owned(),
         holders => format!("{}: end it, and try again", holders.join("; ")),
@@ -219,9 +234,9 @@ fn let_go(machine: &Machine, bdf: &str) -> String {
 fn explain(failed: &Failed, machine: &Machine) -> Failure {
     let mut hints: Vec<String> = failed.error.hint().map(str::to_owned).into_iter().collect();
     if failed.error.errno() == Errno::ETIMEDOUT
-        && let Some(bdf) = &failed.bdf
+        && let Some(device) = &failed.device
     {
-        hints.push(let_go(machine, bdf));
+        hints.push(let_go(machine, device));
         hints.push("the kernel goes on with it by itself as soon as it can".to_owned());
     }
     hints.extend(failed.returned.iter().filter_map(returned));
@@ -231,12 +246,12 @@ fn explain(failed: &Failed, machine: &Machine) -> Failure {
     Failure::Because(failed.error.clone().with_hint(hints.join("; ")))
 }
 
-fn returned(Returned { bdf, driver, state }: &Returned) -> Option<String> {
+fn returned(Returned { device, driver, state }: &Returned) -> Option<String> {
     match (state, driver) {
-        (Ok(()), Some(driver)) => Some(format!("rolled back: {bdf} is with {driver} as before")),
-        (Ok(()), None) => Some(format!("rolled back: {bdf} has no driver, as before")),
+        (Ok(()), Some(driver)) => Some(format!("rolled back: {device} is with {driver} as before")),
+        (Ok(()), None) => Some(format!("rolled back: {device} has no driver, as before")),
         // It is what the message is about.
         (Err(error), _) if error.errno() == Errno::ETIMEDOUT => None,
-        (Err(error), _) => Some(format!("{bdf} could not be given back: {error}")),
+        (Err(error), _) => Some(format!("{device} could not be given back: {error}")),
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use uio_core::Result;
-use uio_core::sys::sysfs::Sysfs;
 use uio_core::sys::sysfs::bind::{Goal, Outcome, Plan};
 use uio_core::sys::sysfs::rule::{Kept, Rule};
+use uio_core::sys::sysfs::{BusDevice, Sysfs};
 
 use crate::cli::Cli;
 use crate::out::Out;
@@ -82,7 +82,7 @@ impl RuleState {
 impl RuleReport {
     /// Writes the rule, unless it is a dry run.
     pub(super) fn keep(rule: &Rule, dir: &Path, dry_run: bool) -> Result<Self> {
-        let kept = Rule::kept(dir, &rule.bdf).as_ref() == Some(rule);
+        let kept = Rule::kept(dir, &rule.device).as_ref() == Some(rule);
         let state = match (dry_run, kept) {
             (true, true) => RuleState::Unchanged,
             (true, false) => RuleState::WouldBeWritten,
@@ -91,20 +91,20 @@ impl RuleReport {
                 Kept::Unchanged => RuleState::Unchanged,
             },
         };
-        let path = Rule::path(dir, &rule.bdf);
-        Ok(Self { device: rule.bdf.clone(), path, state, text: Some(rule.text()) })
+        let path = Rule::path(dir, &rule.device);
+        Ok(Self { device: rule.device.to_string(), path, state, text: Some(rule.text()) })
     }
 
     /// Removes the rule, unless it is a dry run.
-    pub(super) fn forget(bdf: &str, dir: &Path, dry_run: bool) -> Result<Self> {
-        let path = Rule::path(dir, bdf);
+    pub(super) fn forget(device: &BusDevice, dir: &Path, dry_run: bool) -> Result<Self> {
+        let path = Rule::path(dir, device);
         let state = match dry_run {
             true if path.exists() => RuleState::WouldBeRemoved,
             true => RuleState::NotThere,
-            false if Rule::forget(dir, bdf)?.is_some() => RuleState::Removed,
+            false if Rule::forget(dir, device)?.is_some() => RuleState::Removed,
             false => RuleState::NotThere,
         };
-        Ok(Self { device: bdf.to_owned(), path, state, text: None })
+        Ok(Self { device: device.to_string(), path, state, text: None })
     }
 
     fn show(&self, out: &mut Out) -> io::Result<()> {
@@ -118,13 +118,13 @@ impl RuleReport {
 }
 
 impl Report {
-    pub(super) fn new(bdf: &str, goal: &Goal, dry_run: bool, notes: Vec<String>) -> Self {
+    pub(super) fn new(device: &BusDevice, goal: &Goal, dry_run: bool, notes: Vec<String>) -> Self {
         let driver = match goal {
             Goal::Driver(driver) => Some(driver.clone()),
             Goal::KernelsChoice | Goal::Driverless => None,
         };
         Self {
-            device: bdf.to_owned(),
+            device: device.to_string(),
             driver,
             driverless: *goal == Goal::Driverless,
             dry_run,
@@ -148,7 +148,7 @@ impl Report {
             .enumerate()
             .map(|(index, step)| StepReport {
                 number: index + 1,
-                device: step.bdf().map(str::to_owned),
+                device: step.device().map(ToString::to_string),
                 what: step.to_string(),
                 command: step.command(sysfs),
             })
@@ -157,7 +157,7 @@ impl Report {
 
     pub(super) fn outcomes(&mut self, outcomes: Vec<Outcome>) {
         let report = |outcome: Outcome| OutcomeReport {
-            device: outcome.bdf,
+            device: outcome.device.name,
             before: outcome.before,
             after: outcome.after,
         };
@@ -220,19 +220,24 @@ impl Report {
     }
 }
 
-/// A rule was removed whose function is not there any more.
-pub(super) fn forgotten(bdf: &str, path: &Path, cli: &Cli, out: &mut Out) -> io::Result<()> {
+/// A rule was removed whose device is not there any more.
+pub(super) fn forgotten(
+    device: &BusDevice,
+    path: &Path,
+    cli: &Cli,
+    out: &mut Out,
+) -> io::Result<()> {
     let rule = RuleReport {
-        device: bdf.to_owned(),
+        device: device.to_string(),
         path: path.to_owned(),
         state: RuleState::Removed,
         text: None,
     };
-    let mut report = Report::new(bdf, &Goal::KernelsChoice, false, Vec::new());
+    let mut report = Report::new(device, &Goal::KernelsChoice, false, Vec::new());
     report.rule(rule);
     if cli.json {
         return out.json(&report);
     }
-    writeln!(out, "{bdf} is not there")?;
+    writeln!(out, "{device} is not there")?;
     report.rules[0].show(out)
 }

@@ -1,10 +1,13 @@
-//! Which functions are meant, and whether they may be taken at all.
+//! Which devices are meant, and whether they may be taken at all.
 
+use uio_core::of::Tree;
 use uio_core::pci::Address;
 use uio_core::sys::hints;
 use uio_core::sys::sysfs::bind::is_for_userspace;
 use uio_core::sys::sysfs::{GroupMember, PciInfo, Sysfs};
 use uio_core::{Errno, Error, Result};
+
+use super::found::Found;
 
 /// The base class of bridges, of the PCI Code and ID Assignment Specification.
 const BRIDGE: u32 = 0x06;
@@ -15,8 +18,50 @@ const PCI_BRIDGE: u32 = 0x0604;
 /// How many addresses a message names.
 const NAMED: usize = 6;
 
+/// The device that a user means: a PCI function by its address, with `pci:` or without; a platform device by its node
+/// (`of:/NODE`, `of:COMPATIBLE`), by its name on the bus, or as a UIO device (`uio:WHICH`).
+pub(crate) fn find(sysfs: &Sysfs, text: &str) -> Result<Found> {
+    match text.split_once(':') {
+        Some(("pci", address)) => return find_pci(sysfs, address).map(Found::Pci),
+        Some(("uio", which)) => return of_uio(sysfs, which),
+        Some(("of", selector)) => {
+            let node = Tree::at(sysfs.device_tree()).find(&selector.parse()?)?;
+            return sysfs.find_platform(node.path()).map(Found::Platform);
+        }
+        _ => (),
+    }
+    let named = sysfs.find_platform(text);
+    // No name of the platform bus is made of these alone, mostly.
+    let is_address = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+    match named.is_err() && text.bytes().all(is_address) {
+        true => find_pci(sysfs, text).map(Found::Pci),
+        false => named.map(Found::Platform),
+    }
+}
+
+/// The device that a driver made a UIO device of.
+fn of_uio(sysfs: &Sysfs, which: &str) -> Result<Found> {
+    let uio = sysfs.find_uio(which)?;
+    let error = || {
+        Error::new(Errno::ENODEV, "cannot find the device of", format_args!("uio{}", uio.number))
+            .with_cause("its parent is on no bus whose drivers can be chosen")
+    };
+    let parent = uio.device.as_deref().and_then(|dir| dir.to_str()).ok_or_else(error)?;
+    let name = parent.rsplit('/').next().unwrap_or(parent);
+    match name.parse::<Address>() {
+        Ok(_) => find_pci(sysfs, name).map(Found::Pci),
+        Err(_) => sysfs.find_platform(parent).map(Found::Platform).map_err(|_| error()),
+    }
+}
+
+/// Groups are a matter of PCI functions.
+pub(super) fn no_group(device: &str) -> Error {
+    Error::invalid("cannot use", "--group", format_args!("{device} is no PCI function"))
+        .with_hint("leave --group out")
+}
+
 /// The function at `address`, as the user wrote it.
-pub(crate) fn find(sysfs: &Sysfs, address: &str) -> Result<PciInfo> {
+fn find_pci(sysfs: &Sysfs, address: &str) -> Result<PciInfo> {
     let wanted: Address = address.parse()?;
     let all = sysfs.pci_devices()?;
     let bdf = wanted.to_string();
@@ -79,15 +124,15 @@ pub(crate) fn siblings(sysfs: &Sysfs, function: &PciInfo) -> Vec<GroupMember> {
 #[derive(Debug)]
 pub(super) struct Taken {
     /// Those that get the driver. The one that was named is the first.
-    pub(super) functions: Vec<PciInfo>,
+    pub(super) devices: Vec<Found>,
     /// Bridges whose driver is in the way: they lose it, and go on as bridges.
-    pub(super) bridges: Vec<PciInfo>,
+    pub(super) bridges: Vec<Found>,
 }
 
 impl Taken {
     /// It alone.
     pub(super) fn alone(function: &PciInfo) -> Self {
-        Self { functions: vec![function.clone()], bridges: Vec::new() }
+        Self { devices: vec![Found::Pci(function.clone())], bridges: Vec::new() }
     }
 }
 
@@ -116,9 +161,9 @@ pub(super) fn for_vfio(
     let mut taken = Taken::alone(function);
     for sibling in siblings.iter().filter(goes) {
         match all.iter().find(|other| other.bdf == sibling.bdf) {
-            Some(other) if !is_bridge(other) => taken.functions.push(other.clone()),
+            Some(other) if !is_bridge(other) => taken.devices.push(Found::Pci(other.clone())),
             Some(other) if is_pci_bridge(other) && sibling.blocks_vfio() => {
-                taken.bridges.push(other.clone());
+                taken.bridges.push(Found::Pci(other.clone()));
             }
             _ if sibling.blocks_vfio() => return Err(in_the_way(error(), sibling)),
             _ => (),
@@ -151,17 +196,16 @@ fn allows_no_iommu(sysfs: &Sysfs) -> bool {
 
 /// The functions that go back to the kernel with `function`: those of its group that are there for userspace, or have no
 /// driver, as a bridge that made way.
-pub(super) fn of_group(sysfs: &Sysfs, function: &PciInfo) -> Result<Vec<PciInfo>> {
+pub(super) fn of_group(sysfs: &Sysfs, function: &PciInfo) -> Result<Vec<Found>> {
     let siblings = siblings(sysfs, function);
-    let mut functions = vec![function.clone()];
+    let mut devices = vec![Found::Pci(function.clone())];
     let taken = |other: &PciInfo| match other.driver.as_deref() {
         Some(driver) => is_for_userspace(driver) && !is_bridge(other),
         None => !is_bridge(other) || is_pci_bridge(other),
     };
-    functions.extend(
-        sysfs.pci_devices()?.into_iter().filter(|other| {
-            siblings.iter().any(|sibling| sibling.bdf == other.bdf) && taken(other)
-        }),
-    );
-    Ok(functions)
+    let all = sysfs.pci_devices()?.into_iter();
+    let others =
+        all.filter(|other| siblings.iter().any(|sibling| sibling.bdf == other.bdf) && taken(other));
+    devices.extend(others.map(Found::Pci));
+    Ok(devices)
 }

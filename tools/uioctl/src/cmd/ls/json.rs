@@ -3,18 +3,29 @@
 use serde::Serialize;
 use uio_core::sys::sysfs::{MsiKind, PciBar, UioInfo, UioMap, UioPort};
 
+use super::node_of;
 use super::pci::PciDevice;
+use super::platform::PlatformDevice;
+use crate::of_node::NodeParts;
 use crate::pci_caps::Abilities;
 
-pub(super) fn devices<'a>(uio: &'a [UioInfo], pci: &'a [PciDevice]) -> impl Serialize + 'a {
-    let uio = uio.iter().map(UioJson::new).collect();
+pub(super) fn devices<'a>(
+    uio: &'a [UioInfo],
+    platform: &'a [PlatformDevice],
+    pci: &'a [PciDevice],
+) -> impl Serialize + 'a {
+    let uio = uio.iter().map(|info| UioJson::new(info, node_of(info, platform))).collect();
+    let platform = platform.iter().map(PlatformJson::new).collect();
     let pci = pci.iter().map(PciJson::new).collect();
-    DevicesJson { uio, pci }
+    DevicesJson { uio, platform, pci }
 }
 
 #[derive(Debug, Serialize)]
 struct DevicesJson<'a> {
     uio: Vec<UioJson<'a>>,
+    /// Only where there is a device tree.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    platform: Vec<PlatformJson<'a>>,
     pci: Vec<PciJson<'a>>,
 }
 
@@ -27,6 +38,8 @@ struct UioJson<'a> {
     events: u64,
     driver: Option<&'a str>,
     device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of_node: Option<&'a str>,
     maps: Vec<MapJson<'a>>,
     ports: Vec<PortJson<'a>>,
 }
@@ -50,7 +63,7 @@ struct PortJson<'a> {
 }
 
 impl<'a> UioJson<'a> {
-    fn new(info: &'a UioInfo) -> Self {
+    fn new(info: &'a UioInfo, of_node: Option<&'a str>) -> Self {
         let map = |map: &'a UioMap| MapJson {
             index: map.index,
             name: &map.name,
@@ -73,8 +86,42 @@ impl<'a> UioJson<'a> {
             events: info.events,
             driver: info.driver.as_deref(),
             device: info.device.as_deref().map(|path| path.to_string_lossy().into_owned()),
+            of_node,
             maps: info.maps.iter().map(map).collect(),
             ports: info.ports.iter().map(port).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PlatformJson<'a> {
+    name: &'a str,
+    /// `platform` or `amba`.
+    bus: &'static str,
+    of_node: Option<&'a str>,
+    compatible: &'a [String],
+    driver: Option<&'a str>,
+    /// The number of its UIO device.
+    uio: Option<u32>,
+    #[serde(flatten)]
+    parts: &'a NodeParts,
+    /// `uio`, or `null` for want of what `missing` says.
+    ready: Option<&'static str>,
+    missing: Option<&'static str>,
+}
+
+impl<'a> PlatformJson<'a> {
+    fn new(PlatformDevice { info, parts, readiness }: &'a PlatformDevice) -> Self {
+        Self {
+            name: &info.name,
+            bus: info.bus.name(),
+            of_node: info.node.as_deref(),
+            compatible: &info.compatible,
+            driver: info.driver.as_deref(),
+            uio: info.uio,
+            parts,
+            ready: readiness.way(),
+            missing: readiness.missing(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The binding of a PCI function: whether it is one for userspace, who drives it, and who shares its IOMMU group.
 
+use std::path::Path;
+
 use uio_core::sys::hints;
 use uio_core::sys::sysfs::GroupMember;
 
@@ -46,20 +48,20 @@ fn has_iommu(machine: &Machine) -> bool {
     machine.sysfs().iommu_groups().is_ok_and(|groups| !groups.is_empty())
 }
 
-/// A `driver_override` for a driver that does not have it: the next one to bind will.
-pub(super) fn driver_override(function: &Function) -> Option<Finding> {
+/// A `driver_override` for a driver that does not have the device: the next one to bind will. `dir` is the device's.
+pub(super) fn driver_override(dir: &Path, driver: Option<&str>) -> Option<Finding> {
     const CHECK: &str = "driver_override";
-    let path = function.dir.join("driver_override");
+    let path = dir.join("driver_override");
     let value = text(&path)?;
     // Older kernels print the null pointer.
     let wanted = Some(value.trim()).filter(|value| !value.is_empty() && *value != "(null)");
     let found = Finding::ok(CHECK, path.display(), wanted.unwrap_or("not set"));
-    let wanted = wanted.filter(|&wanted| function.info.driver.as_deref() != Some(wanted))?;
-    let bound = function.info.driver.as_deref().unwrap_or("no driver");
+    let wanted = wanted.filter(|&wanted| driver != Some(wanted))?;
+    let bound = driver.unwrap_or("no driver");
     Some(
         found
             .warning(format_args!(
-                "it was left set: no driver but {wanted} binds by itself, and the function has {bound}"
+                "it was left set: no driver but {wanted} binds by itself, and the device has {bound}"
             ))
             .root_command(format_args!("echo > {}", path.display())),
     )
@@ -161,15 +163,20 @@ mod tests {
         assert_eq!(found.command.unwrap(), format!("uioctl bind {BDF} uio_pci_generic"));
     }
 
+    fn left_over(fake: &Fake) -> Option<Finding> {
+        let function = fake.function();
+        driver_override(&function.dir, function.info.driver.as_deref())
+    }
+
     #[test]
     fn an_override_for_another_driver_is_worth_a_warning() {
         let fake = Fake::ready();
         for value in ["(null)\n", "\n", "vfio-pci\n"] {
             fake.attribute("driver_override", value);
-            assert_eq!(driver_override(&fake.function()), None, "{value:?}");
+            assert_eq!(left_over(&fake), None, "{value:?}");
         }
         fake.attribute("driver_override", "uio_pci_generic\n");
-        let found = driver_override(&fake.function()).unwrap();
+        let found = left_over(&fake).unwrap();
         assert_eq!(found.severity, Severity::Warning);
         assert!(found.command.unwrap().starts_with("echo > "));
     }

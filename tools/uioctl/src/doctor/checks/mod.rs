@@ -1,22 +1,26 @@
 //! The checks, a file for each thing that can stand in the way; [`all`] says which of them concern what is asked about.
 //!
-//! A check reads the [`Machine`] and the [`Function`] and returns a [`Finding`]; it changes nothing and knows no other
+//! A check reads the [`Machine`] and the [`Function`] or the [`Block`], and returns a [`Finding`]; it changes nothing and knows no other
 //! check.
 
 mod binding;
+mod block;
+mod carveout;
 mod chardev;
 mod hugepages;
 mod iommu;
+mod line;
 mod lockdown;
 mod memlock;
 mod modules;
 mod nodes;
 mod remapping;
 mod state;
+mod tree;
 
 use super::finding::Finding;
 use super::machine::Machine;
-use super::target::{Function, Route, Target};
+use super::target::{Block, Function, Route, Target};
 
 /// What there is to say about the target, in the order in which one would mend it.
 pub(crate) fn all(machine: &Machine, target: &Target) -> Vec<Finding> {
@@ -25,6 +29,8 @@ pub(crate) fn all(machine: &Machine, target: &Target) -> Vec<Finding> {
         Target::Sim(_) => Vec::new(),
         Target::Uio(uio) => vec![nodes::uio(machine, uio.number)],
         Target::Pci(function) => of_function(machine, function),
+        Target::Block(block) => of_block(machine, block),
+        Target::NoNode(selector) => tree::no_node(machine, selector),
     };
     findings.extend(chardev::ways(machine));
     findings
@@ -38,6 +44,9 @@ fn of_machine(machine: &Machine) -> Vec<Finding> {
         false => Vec::new(),
     };
     findings.push(modules::useful(machine, modules::UIO_PCI_GENERIC));
+    if machine.tree().exists() {
+        findings.push(modules::useful(machine, modules::UIO_PDRV_GENIRQ));
+    }
     findings.push(lockdown::lockdown(machine, None));
     findings.extend(hugepages::hugepages(machine));
     findings
@@ -71,7 +80,7 @@ fn of_function(machine: &Machine, function: &Function) -> Vec<Finding> {
         findings.extend(binding::group(machine, function));
     }
     findings.push(binding::driver(machine, function));
-    findings.extend(binding::driver_override(function));
+    findings.extend(binding::driver_override(&function.dir, function.info.driver.as_deref()));
     findings.extend(match route {
         Route::Vfio => on_vfio(machine, function),
         Route::Generic => on_generic(machine, function),
@@ -80,6 +89,33 @@ fn of_function(machine: &Machine, function: &Function) -> Vec<Finding> {
     findings.extend(function.uio.map(|number| nodes::uio(machine, number)));
     findings.extend(state::reset(function));
     findings.extend(state::power(function, route == Route::Vfio));
+    findings
+}
+
+/// What the node says comes first: without a device, and on another bus, nothing else matters.
+fn of_block(machine: &Machine, block: &Block) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(node) = &block.node {
+        findings.push(tree::node(machine, node));
+        findings.push(tree::status(machine, node));
+        findings.push(tree::registers(machine, node));
+        findings.push(tree::interrupts(machine, node));
+        findings.extend(carveout::carveouts(machine, node));
+    }
+    findings.extend(block::device(machine, block));
+    findings.push(block::bus(block));
+    if findings.iter().any(Finding::is_fault) && block.uio().is_none() {
+        return findings;
+    }
+    if block.uio().is_none() {
+        findings.push(block::module(machine, block));
+        findings.extend(line::taken(machine, block));
+    }
+    findings.push(block::driver(block));
+    findings.extend(block::of_id(machine, block));
+    let dir = block.info.as_ref().map(|info| &info.path);
+    findings.extend(dir.and_then(|dir| binding::driver_override(dir, block.driver())));
+    findings.extend(block.uio().map(|number| nodes::uio(machine, number)));
     findings
 }
 

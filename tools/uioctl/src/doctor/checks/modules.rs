@@ -12,10 +12,21 @@ pub(super) struct Wanted {
     /// As `modprobe` takes it.
     module: &'static str,
     option: &'static str,
+    /// What to do where the kernel has none.
+    absent: &'static str,
 }
 
+const NOT_FOR_CLOUDS: &str = "distributions leave it out of kernels for the cloud, and some have it in a package of \
+                              extra modules";
+
+/// Debian's kernels are without it, and so are those of most.
+const OUT_OF_TREE: &str = "most distributions leave it out; it builds from its one source file: put the kernel's \
+                           drivers/uio/uio_pdrv_genirq.c into an empty directory, then make -C \
+                           /lib/modules/$(uname -r)/build M=$PWD obj-m=uio_pdrv_genirq.o modules, and insmod \
+                           uio_pdrv_genirq.ko of_id=generic-uio";
+
 const fn wanted(check: &'static str, module: &'static str, option: &'static str) -> Wanted {
-    Wanted { check, module, option }
+    Wanted { check, module, option, absent: NOT_FOR_CLOUDS }
 }
 
 pub(super) const VFIO_PCI: Wanted = wanted("module-vfio-pci", "vfio-pci", "VFIO_PCI");
@@ -23,12 +34,16 @@ pub(super) const TYPE1: Wanted =
     wanted("module-vfio_iommu_type1", "vfio_iommu_type1", "VFIO_IOMMU_TYPE1");
 pub(super) const UIO_PCI_GENERIC: Wanted =
     wanted("module-uio_pci_generic", "uio_pci_generic", "UIO_PCI_GENERIC");
+pub(super) const UIO_PDRV_GENIRQ: Wanted = Wanted {
+    absent: OUT_OF_TREE,
+    ..wanted("module-uio_pdrv_genirq", "uio_pdrv_genirq", "UIO_PDRV_GENIRQ")
+};
 pub(super) const CUSE: Wanted = wanted("module-cuse", "cuse", "CUSE");
 pub(super) const FUSE: Wanted = wanted("module-fuse", "fuse", "FUSE_FS");
 
 /// The module is needed.
 pub(super) fn needed(machine: &Machine, wanted: Wanted) -> Finding {
-    let Wanted { check, module, option } = wanted;
+    let Wanted { check, module, option, .. } = wanted;
     let index = machine.kernel.modules.join("modules.dep");
     let load = format!("modprobe {module}");
     let last =
@@ -64,16 +79,13 @@ pub(super) fn useful(machine: &Machine, wanted: Wanted) -> Finding {
 }
 
 fn absent(machine: &Machine, wanted: Wanted, found: Finding) -> Finding {
-    let Wanted { module, option, .. } = wanted;
+    let Wanted { module, option, absent, .. } = wanted;
     let built = machine.kernel.option(option).map_or_else(String::new, |(path, value)| {
         format!(": CONFIG_{option} is {value} in {}", path.display())
     });
     found
         .fault(format_args!("the kernel {} has no module {module}{built}", machine.kernel.release))
-        .advice(format_args!(
-            "run a kernel with CONFIG_{option}=m; distributions leave it out of kernels for the cloud, and some have it \
-             in a package of extra modules"
-        ))
+        .advice(format_args!("run a kernel with CONFIG_{option}=m; {absent}"))
 }
 
 #[cfg(test)]

@@ -5,15 +5,15 @@
 
 use std::io;
 
-use super::super::Sysfs;
+use super::super::{BusDevice, Sysfs};
 use super::{Change, Goal, Kernel, Plan, Step};
 use crate::error::{Errno, Error, Result};
 
-/// What became of a function.
+/// What became of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The function.
-    pub bdf: String,
+    /// The device.
+    pub device: BusDevice,
     /// The driver that it had.
     pub before: Option<String>,
     /// The driver that it has now.
@@ -25,17 +25,17 @@ pub struct Outcome {
 pub struct Failed {
     /// Why.
     pub error: Error,
-    /// The function whose step failed; none if a module was the matter.
-    pub bdf: Option<String>,
-    /// What became of each function that had been touched, the last first. Empty: nothing was changed.
+    /// The device whose step failed; none if a module was the matter.
+    pub device: Option<BusDevice>,
+    /// What became of each device that had been touched, the last first. Empty: nothing was changed.
     pub returned: Vec<Returned>,
 }
 
-/// A function after the attempt to give it back.
+/// A device after the attempt to give it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Returned {
-    /// The function.
-    pub bdf: String,
+    /// The device.
+    pub device: BusDevice,
     /// The driver that it had, and has again if `state` is fine.
     pub driver: Option<String>,
     /// Why it is not as it was: `ETIMEDOUT` while the kernel still works on it, so that it was left alone.
@@ -43,7 +43,7 @@ pub struct Returned {
 }
 
 impl Plan {
-    /// Does all steps. When one fails, all functions are brought back to what they were.
+    /// Does all steps. When one fails, all devices are brought back to what they were.
     ///
     /// # Errors
     ///
@@ -62,30 +62,33 @@ impl Plan {
             }
         }
         let outcome = |change: &Change| Outcome {
-            bdf: change.bdf.clone(),
+            device: change.device.clone(),
             before: change.driver.clone(),
-            after: sysfs.pci_driver_of(&change.bdf),
+            after: sysfs.driver_of(&change.device),
         };
         Ok(self.changes.iter().map(outcome).collect())
     }
 
     /// The change that a step is of; looking for a module changes nothing yet.
     fn change_by(&self, step: &Step) -> Option<&Change> {
-        let bdf = step.bdf().filter(|_| !matches!(step, Step::LoadFor { .. }))?;
-        self.changes.iter().find(|change| change.bdf == bdf)
+        let device = step.device().filter(|_| !matches!(step, Step::LoadFor { .. }))?;
+        self.changes.iter().find(|change| change.device == *device)
     }
 }
 
 impl Step {
     fn run(&self, sysfs: &Sysfs, kernel: &dyn Kernel) -> Result<()> {
         match self {
-            Self::Load { module } => {
+            Self::Load { module, bus } => {
                 kernel.load_module(module)?;
-                if sysfs.has_pci_driver(module) {
+                if sysfs.has_driver(*bus, module) {
                     return Ok(());
                 }
                 return Err(Error::new(Errno::ENODEV, self.act(), module)
-                    .with_cause("it was loaded, and brought no PCI driver of this name")
+                    .with_cause(format_args!(
+                        "it was loaded, and brought no {} driver of this name",
+                        bus.title()
+                    ))
                     .with_hint("load the right module by hand, then bind again"));
             }
             Self::LoadFor { alias, .. } => {
@@ -102,12 +105,12 @@ impl Step {
 
     /// Whether it really happened.
     fn verify(&self, sysfs: &Sysfs) -> Result<()> {
-        let (bdf, wanted) = match self {
-            Self::Unbind { bdf, .. } => (bdf, None),
-            Self::Bind { bdf, driver } => (bdf, Some(driver)),
+        let (device, wanted) = match self {
+            Self::Unbind { device, .. } => (device, None),
+            Self::Bind { device, driver } => (device, Some(driver)),
             _ => return Ok(()),
         };
-        let now = sysfs.pci_driver_of(bdf);
+        let now = sysfs.driver_of(device);
         if now.as_ref() == wanted {
             return Ok(());
         }
@@ -135,17 +138,17 @@ impl Step {
     /// What it acts on: `0000:00:03.0 from e1000e`.
     fn thing(&self) -> String {
         match self {
-            Self::Load { module } => module.clone(),
-            Self::LoadFor { bdf, .. } | Self::Override { bdf, .. } | Self::Probe { bdf } => {
-                bdf.clone()
-            }
-            Self::Unbind { bdf, driver } => format!("{bdf} from {driver}"),
-            Self::Bind { bdf, driver } => format!("{bdf} to {driver}"),
+            Self::Load { module, .. } => module.clone(),
+            Self::LoadFor { device, .. }
+            | Self::Override { device, .. }
+            | Self::Probe { device } => device.name.clone(),
+            Self::Unbind { device, driver } => format!("{device} from {driver}"),
+            Self::Bind { device, driver } => format!("{device} to {driver}"),
         }
     }
 }
 
-/// Takes everything back, the last change first. A function that the kernel is still busy with is let alone: whoever
+/// Takes everything back, the last change first. A device that the kernel is still busy with is let alone: whoever
 /// touches its attributes waits as long as the kernel does.
 fn give_back(
     step: &Step,
@@ -154,36 +157,36 @@ fn give_back(
     sysfs: &Sysfs,
     kernel: &dyn Kernel,
 ) -> Failed {
-    let busy = (error.errno() == Errno::ETIMEDOUT).then(|| step.bdf()).flatten();
+    let busy = (error.errno() == Errno::ETIMEDOUT).then(|| step.device()).flatten();
     let returned = touched.iter().rev().map(|change| Returned {
-        bdf: change.bdf.clone(),
+        device: change.device.clone(),
         driver: change.driver.clone(),
-        state: match busy == Some(&*change.bdf) {
+        state: match busy == Some(&change.device) {
             true => Err(error.clone()),
             false => change.restore(sysfs, kernel),
         },
     });
-    Failed { returned: returned.collect(), bdf: step.bdf().map(str::to_owned), error }
+    Failed { returned: returned.collect(), device: step.device().cloned(), error }
 }
 
 impl Change {
-    /// Brings the function back to its driver and its override.
+    /// Brings the device back to its driver and its override.
     fn restore(&self, sysfs: &Sysfs, kernel: &dyn Kernel) -> Result<()> {
-        let bdf = || self.bdf.clone();
-        let now = sysfs.pci_driver_of(&self.bdf);
+        let device = || self.device.clone();
+        let now = sysfs.driver_of(&self.device);
         let at_home = now == self.driver;
         if let Some(driver) = now.filter(|_| !at_home) {
-            Step::Unbind { bdf: bdf(), driver }.run(sysfs, kernel)?;
+            Step::Unbind { device: device(), driver }.run(sysfs, kernel)?;
         }
-        let put = Step::Override { bdf: bdf(), driver: self.reserved_for.clone() };
+        let put = Step::Override { device: device(), driver: self.reserved_for.clone() };
         put.run(sysfs, kernel)?;
         let Some(driver) = self.driver.clone().filter(|_| !at_home) else { return Ok(()) };
-        let bind = Step::Bind { bdf: bdf(), driver: driver.clone() };
+        let bind = Step::Bind { device: device(), driver: driver.clone() };
         if bind.run(sysfs, kernel).is_ok() {
             return Ok(());
         }
         // It had been bound while the override named its driver, which was cleared since.
-        Step::Override { bdf: bdf(), driver: Some(driver) }.run(sysfs, kernel)?;
+        Step::Override { device: device(), driver: Some(driver) }.run(sysfs, kernel)?;
         let bound = bind.run(sysfs, kernel);
         put.run(sysfs, kernel)?;
         bound
@@ -191,7 +194,7 @@ impl Change {
 }
 
 impl Change {
-    /// Whether the function is what it is to be already.
+    /// Whether the device is what it is to be already.
     pub fn is_made(&self) -> bool {
         match &self.goal {
             Goal::Driver(wanted) => self.driver.as_ref() == Some(wanted),
@@ -205,7 +208,7 @@ impl Change {
     }
 }
 
-/// Whether a driver is there to hand functions to userspace, or to keep them from others.
+/// Whether a driver is there to hand devices to userspace, or to keep them from others.
 pub fn is_for_userspace(driver: &str) -> bool {
-    driver.contains("vfio") || driver.starts_with("uio_pci") || driver == "pci-stub"
+    driver.contains("vfio") || ["uio_pci_generic", "uio_pdrv_genirq", "pci-stub"].contains(&driver)
 }

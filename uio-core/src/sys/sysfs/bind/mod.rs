@@ -1,19 +1,19 @@
-//! Taking a PCI function from one kernel driver and giving it to another, as a transaction.
+//! Taking a device from one kernel driver and giving it to another, as a transaction: a PCI function, or a platform device.
 //!
-//! A [`Plan`] is a list of [`Step`]s for some functions; [`Plan::apply`] does them in order, looks after each whether
+//! A [`Plan`] is a list of [`Step`]s for some devices; [`Plan::apply`] does them in order, looks after each whether
 //! the kernel really did it, and takes everything back when one fails ([`Failed`]).
 //!
-//! The way is `driver_override` and never `new_id`: the first speaks of one function, the second of all cards of a
-//! kind, for ever.
+//! The way is `driver_override` and never `new_id`: the first speaks of one device, the second of all cards of a
+//! kind, for ever. It is the same on all buses that have it ([`Bus`](super::Bus)).
 //!
 //! # Vocabulary
 //!
-//! - The **override** is the attribute `driver_override`: while it names a driver, no other may have the function, and
+//! - The **override** is the attribute `driver_override`: while it names a driver, no other may have the device, and
 //!   that one takes it whatever its ID table says. An empty write does nothing; a line end clears it.
-//! - A function is **driverless** when it is bound to nothing. It stays so until somebody asks, or a module comes.
+//! - A device is **driverless** when it is bound to nothing. It stays so until somebody asks, or a module comes.
 //! - To **probe** is to have the kernel look for a driver (`drivers_probe`). The write succeeds even if none is found.
 //!
-//! # States of a function in a transaction
+//! # States of a device in a transaction
 //!
 //! ```text
 //! bound to OLD ──unbind──▶ driverless ──override──▶ reserved for NEW ──bind──▶ bound to NEW
@@ -28,8 +28,9 @@
 //! through a [`Kernel`], whose implementation gives up on time and leaves the access to end by itself. What times out is
 //! not rolled back, for it is not over.
 //!
-//! The neighbours: [`usage`](super::usage) says what a function is in use for, [`rule`](super::rule) has the udev rule
-//! that does the same at every boot. Mirrors `drivers/base/bus.c` and `drivers/pci/pci-driver.c`.
+//! The neighbours: [`usage`](super::usage) says what a device is in use for, [`rule`](super::rule) has the udev rule
+//! that does the same at every boot. Mirrors `drivers/base/bus.c`, `drivers/pci/pci-driver.c` and
+//! `drivers/base/platform.c`.
 
 mod apply;
 mod plan;

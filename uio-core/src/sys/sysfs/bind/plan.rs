@@ -1,11 +1,11 @@
 //! What is to be done, step by step: [`Plan`], made of [`Change`]s.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::super::Sysfs;
+use super::super::{Bus, BusDevice, Sysfs, text_or_empty};
 
-/// Where a function is to end.
+/// Where a device is to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {
     /// With this driver.
@@ -16,11 +16,11 @@ pub enum Goal {
     Driverless,
 }
 
-/// A function, what it is now, and what it is to be.
+/// A device, what it is now, and what it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The function: `0000:00:03.0`.
-    pub bdf: String,
+    /// The device.
+    pub device: BusDevice,
     /// The driver that it is bound to now.
     pub driver: Option<String>,
     /// The driver that its override names now.
@@ -36,43 +36,45 @@ pub enum Step {
     Load {
         /// The module, which is to bring a driver of this name.
         module: String,
+        /// The bus that the driver is for.
+        bus: Bus,
     },
-    /// Loads what the kernel has for the function; that there is nothing is no failure.
+    /// Loads what the kernel has for the device; that there is nothing is no failure.
     LoadFor {
-        /// The function.
-        bdf: String,
+        /// The device.
+        device: BusDevice,
         /// Its alias (`modalias`).
         alias: String,
     },
-    /// Takes the function from its driver.
+    /// Takes the device from its driver.
     Unbind {
-        /// The function.
-        bdf: String,
+        /// The device.
+        device: BusDevice,
         /// Its driver.
         driver: String,
     },
     /// Sets or clears the override.
     Override {
-        /// The function.
-        bdf: String,
+        /// The device.
+        device: BusDevice,
         /// The driver to name; none clears it.
         driver: Option<String>,
     },
-    /// Gives the function to a driver.
+    /// Gives the device to a driver.
     Bind {
-        /// The function.
-        bdf: String,
+        /// The device.
+        device: BusDevice,
         /// The driver.
         driver: String,
     },
     /// Has the kernel look for a driver.
     Probe {
-        /// The function.
-        bdf: String,
+        /// The device.
+        device: BusDevice,
     },
 }
 
-/// Steps in the order in which they are done, and the functions that they change.
+/// Steps in the order in which they are done, and the devices that they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub(super) changes: Vec<Change>,
@@ -94,7 +96,7 @@ impl Plan {
         &self.steps
     }
 
-    /// The functions that it changes, in order.
+    /// The devices that it changes, in order.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
@@ -105,8 +107,9 @@ fn loads(sysfs: &Sysfs, changes: &[Change]) -> Vec<Step> {
     let mut steps = Vec::new();
     for change in changes {
         let Goal::Driver(driver) = &change.goal else { continue };
-        let load = Step::Load { module: driver.clone() };
-        if !sysfs.pci_driver(driver).exists() && !steps.contains(&load) {
+        let bus = change.device.bus;
+        let load = Step::Load { module: driver.clone(), bus };
+        if !sysfs.driver_dir(bus, driver).exists() && !steps.contains(&load) {
             steps.push(load);
         }
     }
@@ -115,25 +118,25 @@ fn loads(sysfs: &Sysfs, changes: &[Change]) -> Vec<Step> {
 
 impl Change {
     fn add_steps(&self, sysfs: &Sysfs, steps: &mut Vec<Step>) {
-        let bdf = || self.bdf.clone();
+        let device = || self.device.clone();
         if let Some(driver) = self.driver.clone() {
-            steps.push(Step::Unbind { bdf: bdf(), driver });
+            steps.push(Step::Unbind { device: device(), driver });
         }
         match &self.goal {
             Goal::Driver(driver) => {
                 if self.reserved_for.as_ref() != Some(driver) {
-                    steps.push(Step::Override { bdf: bdf(), driver: Some(driver.clone()) });
+                    steps.push(Step::Override { device: device(), driver: Some(driver.clone()) });
                 }
-                steps.push(Step::Bind { bdf: bdf(), driver: driver.clone() });
+                steps.push(Step::Bind { device: device(), driver: driver.clone() });
             }
             Goal::KernelsChoice => {
                 self.clear_override(steps);
                 // This attribute is there from the start and takes no lock.
-                let alias = super::super::text_or_empty(&sysfs.pci(&self.bdf).join("modalias"));
+                let alias = text_or_empty(&sysfs.device_dir(&self.device).join("modalias"));
                 if !alias.is_empty() {
-                    steps.push(Step::LoadFor { bdf: bdf(), alias });
+                    steps.push(Step::LoadFor { device: device(), alias });
                 }
-                steps.push(Step::Probe { bdf: bdf() });
+                steps.push(Step::Probe { device: device() });
             }
             Goal::Driverless => self.clear_override(steps),
         }
@@ -141,21 +144,21 @@ impl Change {
 
     fn clear_override(&self, steps: &mut Vec<Step>) {
         if self.reserved_for.is_some() {
-            steps.push(Step::Override { bdf: self.bdf.clone(), driver: None });
+            steps.push(Step::Override { device: self.device.clone(), driver: None });
         }
     }
 }
 
 impl Step {
-    /// The function that it changes; modules belong to none.
-    pub fn bdf(&self) -> Option<&str> {
+    /// The device that it changes; modules belong to none.
+    pub fn device(&self) -> Option<&BusDevice> {
         match self {
             Self::Load { .. } => None,
-            Self::LoadFor { bdf, .. }
-            | Self::Unbind { bdf, .. }
-            | Self::Override { bdf, .. }
-            | Self::Bind { bdf, .. }
-            | Self::Probe { bdf } => Some(bdf),
+            Self::LoadFor { device, .. }
+            | Self::Unbind { device, .. }
+            | Self::Override { device, .. }
+            | Self::Bind { device, .. }
+            | Self::Probe { device } => Some(device),
         }
     }
 
@@ -163,24 +166,26 @@ impl Step {
     pub fn write(&self, sysfs: &Sysfs) -> Option<(PathBuf, String)> {
         match self {
             Self::Load { .. } | Self::LoadFor { .. } => None,
-            Self::Unbind { bdf, driver } => {
-                Some((sysfs.pci_driver(driver).join("unbind"), bdf.clone()))
+            Self::Unbind { device, driver } => {
+                Some((sysfs.driver_dir(device.bus, driver).join("unbind"), device.name.clone()))
             }
-            Self::Override { bdf, driver } => {
+            Self::Override { device, driver } => {
                 let text = driver.clone().unwrap_or_else(|| "\n".to_owned());
-                Some((sysfs.pci(bdf).join("driver_override"), text))
+                Some((sysfs.override_of(device), text))
             }
-            Self::Bind { bdf, driver } => {
-                Some((sysfs.pci_driver(driver).join("bind"), bdf.clone()))
+            Self::Bind { device, driver } => {
+                Some((sysfs.driver_dir(device.bus, driver).join("bind"), device.name.clone()))
             }
-            Self::Probe { bdf } => Some((sysfs.root().join("bus/pci/drivers_probe"), bdf.clone())),
+            Self::Probe { device } => {
+                Some((sysfs.bus_dir(device.bus).join("drivers_probe"), device.name.clone()))
+            }
         }
     }
 
     /// What one would type in its place.
     pub fn command(&self, sysfs: &Sysfs) -> String {
         match (self, self.write(sysfs)) {
-            (Self::Load { module }, _) => format!("modprobe {module}"),
+            (Self::Load { module, .. }, _) => format!("modprobe {module}"),
             (Self::LoadFor { alias, .. }, _) => format!("modprobe -q {alias}"),
             (_, Some((path, text))) => format!("echo {} > {}", text.trim_end(), path.display()),
             (_, None) => String::new(),
@@ -202,43 +207,15 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Load { module } => write!(f, "load the module {module}"),
-            Self::LoadFor { bdf, .. } => write!(f, "load what the kernel has for {bdf}"),
-            Self::Unbind { bdf, driver } => write!(f, "unbind {bdf} from {driver}"),
-            Self::Override { bdf, driver: Some(driver) } => {
-                write!(f, "reserve {bdf} for {driver}")
+            Self::Load { module, .. } => write!(f, "load the module {module}"),
+            Self::LoadFor { device, .. } => write!(f, "load what the kernel has for {device}"),
+            Self::Unbind { device, driver } => write!(f, "unbind {device} from {driver}"),
+            Self::Override { device, driver: Some(driver) } => {
+                write!(f, "reserve {device} for {driver}")
             }
-            Self::Override { bdf, driver: None } => write!(f, "clear the override of {bdf}"),
-            Self::Bind { bdf, driver } => write!(f, "bind {bdf} to {driver}"),
-            Self::Probe { bdf } => write!(f, "have the kernel look for a driver for {bdf}"),
+            Self::Override { device, driver: None } => write!(f, "clear the override of {device}"),
+            Self::Bind { device, driver } => write!(f, "bind {device} to {driver}"),
+            Self::Probe { device } => write!(f, "have the kernel look for a driver for {device}"),
         }
-    }
-}
-
-impl Sysfs {
-    /// The directory of a PCI function.
-    pub(in super::super) fn pci(&self, bdf: &str) -> PathBuf {
-        self.root().join("bus/pci/devices").join(bdf)
-    }
-
-    /// The directory of a driver of PCI functions.
-    fn pci_driver(&self, driver: &str) -> PathBuf {
-        self.root().join("bus/pci/drivers").join(driver)
-    }
-
-    /// The driver that a PCI function is bound to now.
-    pub fn pci_driver_of(&self, bdf: &str) -> Option<String> {
-        super::super::link_name(&self.pci(bdf).join("driver"))
-    }
-
-    /// The attribute that reserves a PCI function for a driver. Reading it may block; see [`Kernel`](super::Kernel).
-    pub fn pci_override(&self, bdf: &str) -> PathBuf {
-        self.pci(bdf).join("driver_override")
-    }
-
-    /// Whether the kernel has a driver of PCI functions of this name now.
-    pub fn has_pci_driver(&self, driver: &str) -> bool {
-        let plain = Path::new(driver).components().count() == 1 && !driver.starts_with('.');
-        plain && self.pci_driver(driver).exists()
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::super::Sysfs;
+use super::super::{Bus, BusDevice, Sysfs};
 use super::*;
 use crate::error::{Errno, Error};
 
@@ -16,6 +16,7 @@ const B: &str = "0000:00:03.1";
 /// Two functions, which `e1000e` would take by its ID table, and four drivers.
 struct Model {
     dir: tempfile::TempDir,
+    bus: Bus,
     /// Which driver refuses which function.
     refuses: HashSet<(&'static str, &'static str)>,
     /// Attributes that the kernel does not come back from.
@@ -28,15 +29,20 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
+        Self::on(Bus::Pci)
+    }
+
+    fn on(bus: Bus) -> Self {
         let model = Self {
             dir: tempfile::tempdir().unwrap(),
+            bus,
             refuses: HashSet::new(),
             hangs: HashSet::new(),
             modules: HashSet::from(["late"]),
             log: RefCell::default(),
         };
         for bdf in [A, B] {
-            let dir = model.sysfs().pci(bdf);
+            let dir = model.sysfs().device_dir(&model.at(bdf));
             fs::create_dir_all(&dir).unwrap();
             fs::write(dir.join("driver_override"), "(null)\n").unwrap();
             fs::write(dir.join("modalias"), "pci:v8086\n").unwrap();
@@ -59,17 +65,25 @@ impl Model {
         Sysfs::at(self.dir.path())
     }
 
+    fn at(&self, name: &str) -> BusDevice {
+        BusDevice::new(self.bus, name)
+    }
+
+    fn driver_of(&self, name: &str) -> Option<String> {
+        self.sysfs().driver_of(&self.at(name))
+    }
+
     fn add_driver(&self, name: &str) {
-        fs::create_dir_all(self.dir.path().join("bus/pci/drivers").join(name)).unwrap();
+        fs::create_dir_all(self.sysfs().driver_dir(self.bus, name)).unwrap();
     }
 
     fn attach(&self, bdf: &str, driver: &str) {
         let to = format!("../../drivers/{driver}");
-        symlink(to, self.sysfs().pci(bdf).join("driver")).unwrap();
+        symlink(to, self.sysfs().device_dir(&self.at(bdf)).join("driver")).unwrap();
     }
 
     fn reserved_for(&self, bdf: &str) -> Option<String> {
-        parse_override(&fs::read_to_string(self.sysfs().pci_override(bdf)).unwrap())
+        parse_override(&fs::read_to_string(self.sysfs().override_of(&self.at(bdf))).unwrap())
     }
 
     /// `pci_match_device`: the override decides where there is one, else the ID table.
@@ -81,7 +95,7 @@ impl Model {
     }
 
     fn bind(&self, bdf: &str, driver: &str) -> io::Result<()> {
-        let bound = self.sysfs().pci_driver_of(bdf).is_some();
+        let bound = self.driver_of(bdf).is_some();
         let refused = self.refuses.iter().any(|(by, what)| (*by, *what) == (driver, bdf));
         if bound || refused || !self.matches(bdf, driver) {
             return Err(Errno::ENODEV.into());
@@ -91,10 +105,10 @@ impl Model {
     }
 
     fn unbind(&self, bdf: &str, driver: &str) -> io::Result<()> {
-        if self.sysfs().pci_driver_of(bdf).as_deref() != Some(driver) {
+        if self.driver_of(bdf).as_deref() != Some(driver) {
             return Err(Errno::ENODEV.into());
         }
-        fs::remove_file(self.sysfs().pci(bdf).join("driver"))
+        fs::remove_file(self.sysfs().device_dir(&self.at(bdf)).join("driver"))
     }
 
     fn probe(&self, bdf: &str) {
@@ -110,8 +124,8 @@ impl Model {
 
     fn change(&self, bdf: &str, goal: Goal) -> Change {
         Change {
-            bdf: bdf.to_owned(),
-            driver: self.sysfs().pci_driver_of(bdf),
+            device: self.at(bdf),
+            driver: self.driver_of(bdf),
             reserved_for: self.reserved_for(bdf),
             goal,
         }
@@ -128,7 +142,7 @@ impl Model {
 
     #[track_caller]
     fn assert_state(&self, bdf: &str, driver: Option<&str>, reserved_for: Option<&str>) {
-        assert_eq!(self.sysfs().pci_driver_of(bdf).as_deref(), driver, "{bdf}");
+        assert_eq!(self.driver_of(bdf).as_deref(), driver, "{bdf}");
         assert_eq!(self.reserved_for(bdf).as_deref(), reserved_for, "{bdf}");
     }
 }
@@ -139,7 +153,7 @@ impl Kernel for Model {
     }
 
     fn write(&self, attribute: &Path, text: &str) -> io::Result<()> {
-        let bus = self.dir.path().join("bus/pci");
+        let bus = self.sysfs().bus_dir(self.bus);
         let attribute = attribute.strip_prefix(&bus).unwrap().to_str().unwrap();
         self.log.borrow_mut().push(format!("{attribute} {}", text.trim_end()));
         if self.hangs.contains(attribute) {
@@ -154,7 +168,7 @@ impl Kernel for Model {
                 Ok(())
             }
             ["devices", bdf, "driver_override"] if !text.is_empty() => {
-                fs::write(self.sysfs().pci_override(bdf), text)
+                fs::write(self.sysfs().override_of(&self.at(bdf)), text)
             }
             _ => panic!("{attribute}"),
         }
@@ -192,6 +206,22 @@ fn a_function_goes_from_one_driver_to_another_by_its_override() {
 }
 
 #[test]
+fn on_every_bus_the_way_is_the_same() {
+    for bus in [Bus::Platform, Bus::Amba] {
+        let mut model = Model::on(bus);
+        model.attach(A, "e1000e");
+        model.attach(B, "e1000e");
+        model.apply(&[(A, vfio())]).unwrap();
+        model.assert_state(A, Some("vfio-pci"), Some("vfio-pci"));
+        model.refuses.insert(("edu", B));
+        model.apply(&[(B, Goal::Driver("edu".into()))]).unwrap_err();
+        model.assert_state(B, Some("e1000e"), None);
+        model.apply(&[(A, Goal::KernelsChoice)]).unwrap();
+        model.assert_state(A, Some("e1000e"), None);
+    }
+}
+
+#[test]
 fn a_driver_that_is_not_there_is_loaded_first() {
     let model = Model::in_use();
     model.apply(&[(A, Goal::Driver("late".into())), (B, Goal::Driver("late".into()))]).unwrap();
@@ -204,7 +234,7 @@ fn a_driver_that_is_not_there_is_loaded_first() {
 fn without_the_module_nothing_is_touched() {
     let model = Model::in_use();
     let failed = model.apply(&[(A, Goal::Driver("made-up".into()))]).unwrap_err();
-    assert_eq!((failed.returned, failed.bdf), (vec![], None));
+    assert_eq!((failed.returned, failed.device), (vec![], None));
     assert_eq!(model.log(), ["modprobe made-up"]);
     model.assert_state(A, Some("e1000e"), None);
 }
@@ -217,7 +247,7 @@ fn a_driver_that_refuses_leaves_everything_as_it_was() {
     let text = failed.error.to_string();
     assert!(text.starts_with("cannot bind 0000:00:03.1 to vfio-pci: vfio-pci refuses"), "{text}");
     let returned: Vec<_> =
-        failed.returned.iter().map(|one| (&*one.bdf, one.state.is_ok())).collect();
+        failed.returned.iter().map(|one| (&*one.device.name, one.state.is_ok())).collect();
     assert_eq!(returned, [(B, true), (A, true)]);
     model.assert_state(A, Some("e1000e"), None);
     model.assert_state(B, Some("e1000e"), None);
@@ -226,7 +256,7 @@ fn a_driver_that_refuses_leaves_everything_as_it_was() {
 #[test]
 fn what_was_reserved_and_driverless_is_so_again() {
     let mut model = Model::new();
-    fs::write(model.sysfs().pci_override(A), "edu\n").unwrap();
+    fs::write(model.sysfs().override_of(&model.at(A)), "edu\n").unwrap();
     model.refuses.insert(("vfio-pci", A));
     model.apply(&[(A, vfio())]).unwrap_err();
     model.assert_state(A, None, Some("edu"));
@@ -259,7 +289,10 @@ fn what_the_kernel_does_not_come_back_from_is_let_alone() {
     let mut model = Model::in_use();
     model.hangs.insert("drivers/e1000e/unbind".into());
     let failed = model.apply(&[(A, vfio()), (B, vfio())]).unwrap_err();
-    assert_eq!((failed.error.errno(), failed.bdf.as_deref()), (Errno::ETIMEDOUT, Some(A)));
+    assert_eq!(
+        (failed.error.errno(), failed.device.clone()),
+        (Errno::ETIMEDOUT, Some(model.at(A)))
+    );
     assert_eq!(failed.returned.len(), 1);
     assert_eq!(model.log(), ["drivers/e1000e/unbind 0000:00:03.0"], "nothing more is written");
 }
@@ -269,7 +302,8 @@ fn others_are_given_back_while_one_hangs() {
     let mut model = Model::in_use();
     model.hangs.insert("devices/0000:00:03.1/driver_override".into());
     let failed = model.apply(&[(A, vfio()), (B, vfio())]).unwrap_err();
-    let states: Vec<_> = failed.returned.iter().map(|one| (&*one.bdf, one.state.is_ok())).collect();
+    let states: Vec<_> =
+        failed.returned.iter().map(|one| (&*one.device.name, one.state.is_ok())).collect();
     assert_eq!(states, [(B, false), (A, true)]);
     model.assert_state(A, Some("e1000e"), None);
 }

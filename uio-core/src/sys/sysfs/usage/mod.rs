@@ -1,7 +1,7 @@
-//! What a PCI function is in use for: what would be lost if its driver were taken away now.
+//! What a device is in use for: what would be lost if its driver were taken away now.
 //!
-//! [`Machine::uses_of`] looks at the devices that the kernel made below the function (disks, interfaces, terminals, and
-//! whatever has a node), and at who uses these. All of it is text of sysfs, of procfs and of udev's database; nothing
+//! [`Machine::uses_of`] looks at the devices that the kernel made below it (disks, interfaces, terminals, and whatever
+//! has a node), at who uses these, and at the devices that work only while it does. All of it is text of sysfs, of procfs and of udev's database; nothing
 //! is opened. Attributes that wait for the lock of the device are not read.
 //!
 //! What it cannot see: mounts in other mount namespaces, interfaces that were moved into another network namespace,
@@ -9,6 +9,7 @@
 
 mod disks;
 mod holders;
+mod links;
 mod network;
 mod nodes;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use holders::Holder;
 
-use super::{Sysfs, entry_names, text_or_empty};
+use super::{Bus, BusDevice, Sysfs, entry_names, text_or_empty};
 use nodes::Node;
 
 /// Where to look. For tests each may be a copy.
@@ -35,7 +36,7 @@ pub struct Machine {
     pub addresses: Vec<(String, String)>,
 }
 
-/// One thing that a function is in use for. Displayed as a clause: `/dev/sda1 is mounted at /home`.
+/// One thing that a device is in use for. Displayed as a clause: `/dev/sda1 is mounted at /home`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Use {
     /// A file system is mounted.
@@ -83,6 +84,11 @@ pub enum Use {
         /// How many.
         count: usize,
     },
+    /// Another device works only while it does, and would lose its driver with it.
+    Supplies {
+        /// That device.
+        consumer: String,
+    },
     /// A process has a node of it open.
     Open(Holder),
 }
@@ -103,6 +109,9 @@ impl fmt::Display for Use {
             Self::VirtualFunctions { count } => {
                 write!(f, "it has {count} virtual functions, which would go with it")
             }
+            Self::Supplies { consumer } => {
+                write!(f, "the device {consumer} needs it, and would lose its driver with it")
+            }
             Self::Open(holder) => write!(f, "{holder}"),
         }
     }
@@ -114,30 +123,31 @@ impl Machine {
         Self { sysfs: Sysfs::new(), proc: "/proc".into(), udev: "/run/udev/data".into(), addresses }
     }
 
-    /// What the function `bdf` is in use for, the worst first. A function that is not there is in no use.
-    pub fn uses_of(&self, bdf: &str) -> Vec<Use> {
-        let function = self.sysfs.pci(bdf);
-        let nodes = nodes::below(&function);
+    /// What `device` is in use for, the worst first. A device that is not there is in no use.
+    pub fn uses_of(&self, device: &BusDevice) -> Vec<Use> {
+        let dir = self.sysfs.device_dir(device);
+        let nodes = nodes::below(&dir, device.bus);
         let mut uses = disks::uses(self, &nodes);
         uses.extend(network::uses(self, &nodes));
         uses.extend(self.consoles(&nodes));
-        if text_or_empty(&function.join("boot_vga")) == "1" {
+        if text_or_empty(&dir.join("boot_vga")) == "1" {
             uses.push(Use::BootDisplay);
         }
-        let count = virtual_functions(&function);
+        let count = virtual_functions(&dir);
         if count > 0 {
             uses.push(Use::VirtualFunctions { count });
         }
-        uses.extend(self.holders_of(bdf).into_iter().map(Use::Open));
+        uses.extend(links::consumers(&dir));
+        uses.extend(self.holders_of(device).into_iter().map(Use::Open));
         uses
     }
 
-    /// The processes that have a node of the function open: `/dev/vfio/GROUP`, `/dev/uioN`, or any other.
-    pub fn holders_of(&self, bdf: &str) -> Vec<Holder> {
-        let function = self.sysfs.pci(bdf);
+    /// The processes that have a node of the device open: `/dev/vfio/GROUP`, `/dev/uioN`, or any other.
+    pub fn holders_of(&self, device: &BusDevice) -> Vec<Holder> {
+        let dir = self.sysfs.device_dir(device);
         let mut paths: Vec<String> =
-            nodes::below(&function).iter().filter_map(|node| node.path.clone()).collect();
-        if let Some(group) = self.group_in_question(bdf) {
+            nodes::below(&dir, device.bus).iter().filter_map(|node| node.path.clone()).collect();
+        if let Some(group) = self.group_in_question(device) {
             paths.extend([format!("/dev/vfio/{group}"), format!("/dev/vfio/noiommu-{group}")]);
         }
         paths.sort();
@@ -146,13 +156,16 @@ impl Machine {
 
     /// The IOMMU group whose node, if it is open, is open for the sake of this function: it is with VFIO, or the only
     /// one that can have been. (While the kernel waits for its user, a function has no driver any more.)
-    fn group_in_question(&self, bdf: &str) -> Option<u32> {
-        let function = self.sysfs.pci(bdf);
-        let group = super::link_name(&function.join("iommu_group"))?.parse().ok()?;
+    fn group_in_question(&self, device: &BusDevice) -> Option<u32> {
+        if device.bus != Bus::Pci {
+            return None;
+        }
+        let group = super::link_name(&self.sysfs.device_dir(device).join("iommu_group"))?;
+        let group = group.parse().ok()?;
         let members = self.sysfs.group_members(group);
         let with_vfio = |member: &&super::GroupMember| member.is_vfio();
-        let driverless = self.sysfs.pci_driver_of(bdf).is_none();
-        let ours = members.iter().filter(with_vfio).any(|member| member.bdf == bdf);
+        let driverless = self.sysfs.driver_of(device).is_none();
+        let ours = members.iter().filter(with_vfio).any(|member| member.bdf == device.name);
         let nobodys = !members.iter().any(|member| member.is_vfio());
         (ours || (driverless && nobodys)).then_some(group)
     }

@@ -1,9 +1,9 @@
-//! The devices that the kernel made below a function: [`below`] walks its directory.
+//! The devices that the kernel made below another: [`below`] walks its directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::{entry_names, link_name, text_or_empty};
+use super::super::{Bus, entry_names, link_name, text_or_empty};
 
 /// Deeper than any device stands below its function: a disk is about 8 levels down.
 const DEPTH: usize = 16;
@@ -41,37 +41,39 @@ fn dev_name(dir: &Path, name: &str) -> String {
     given.unwrap_or(name).to_owned()
 }
 
-/// All devices below `function`, and the disks of NVMe subsystems that it leads to.
-pub(super) fn below(function: &Path) -> Vec<Node> {
+/// All devices below the one at `dir`, and the disks of NVMe subsystems that it leads to. A PCI function that is below
+/// another has uses of its own; below a device that is no function, a host bridge say, all go with it.
+pub(super) fn below(dir: &Path, bus: Bus) -> Vec<Node> {
     let mut found = Vec::new();
     // The name in bus/pci/devices is a link to the real directory.
-    if let Ok(real) = fs::canonicalize(function) {
-        walk(&real, DEPTH, &mut found);
+    if let Ok(real) = fs::canonicalize(dir) {
+        walk(&real, bus, DEPTH, &mut found);
         let controllers: Vec<String> = found
             .iter()
             .filter(|node| node.subsystem == "nvme")
             .map(|node| node.name.clone())
             .collect();
-        for heads in shared_namespaces(function, &controllers) {
-            walk(&heads, DEPTH, &mut found);
+        for heads in shared_namespaces(dir, &controllers) {
+            walk(&heads, bus, DEPTH, &mut found);
         }
     }
     found
 }
 
-fn walk(dir: &Path, depth: usize, found: &mut Vec<Node>) {
+fn walk(dir: &Path, bus: Bus, depth: usize, found: &mut Vec<Node>) {
     for name in entry_names(dir).unwrap_or_default() {
         let child = dir.join(&name);
         let is_dir = fs::symlink_metadata(&child).is_ok_and(|meta| meta.is_dir());
-        // Another function has uses of its own.
-        if !is_dir || depth == 0 || link_name(&child.join("subsystem")).as_deref() == Some("pci") {
+        let is_other =
+            || bus == Bus::Pci && link_name(&child.join("subsystem")).as_deref() == Some("pci");
+        if !is_dir || depth == 0 || is_other() {
             continue;
         }
         let known = |node: &Node| found.iter().any(|other| other.dir == node.dir);
         if let Some(node) = Node::at(&child).filter(|node| !known(node)) {
             found.push(node);
         }
-        walk(&child, depth - 1, found);
+        walk(&child, bus, depth - 1, found);
     }
 }
 

@@ -89,14 +89,14 @@ impl World {
     }
 
     fn uses(&self) -> Vec<String> {
-        self.machine.uses_of(BDF).iter().map(Use::to_string).collect()
+        self.machine.uses_of(&BusDevice::pci(BDF)).iter().map(Use::to_string).collect()
     }
 }
 
 #[test]
 fn a_function_that_nobody_uses_has_no_uses() {
     assert_eq!(World::with_disk().uses(), Vec::<String>::new());
-    assert_eq!(World::new().machine.uses_of("0000:7f:00.0"), []);
+    assert_eq!(World::new().machine.uses_of(&BusDevice::pci("0000:7f:00.0")), []);
 }
 
 #[test]
@@ -309,4 +309,55 @@ fn another_function_below_it_is_another_matter() {
     world.add("0000:02:00.0/block/sda", "block", Some("8:0"));
     world.mounted("30 1 8:0 / /data rw - ext4 /dev/sda rw");
     assert_eq!(world.uses(), Vec::<String>::new());
+}
+
+/// A serial port of an Arm board, which stands directly below the root of all devices.
+fn port(world: &World) -> BusDevice {
+    let bus = world.dir.path().join("sys/bus/amba/devices");
+    fs::create_dir_all(&bus).unwrap();
+    world.add("/devices/platform/9000000.pl011", "amba", None);
+    world.add("/devices/platform/9000000.pl011/tty/ttyAMA0", "tty", Some("204:64"));
+    symlink("../../../devices/platform/9000000.pl011", bus.join("9000000.pl011")).unwrap();
+    BusDevice::new(Bus::Amba, "9000000.pl011")
+}
+
+#[test]
+fn a_device_of_another_bus_is_in_use_in_the_same_ways() {
+    let world = World::new();
+    let port = port(&world);
+    world.write("sys/class/tty/console/active", "tty0 ttyAMA0\n");
+    world.open(77, "getty", "/dev/ttyAMA0");
+    let uses: Vec<String> = world.machine.uses_of(&port).iter().map(Use::to_string).collect();
+    assert_eq!(
+        uses,
+        ["ttyAMA0 is a console of the kernel", "getty (process 77) has /dev/ttyAMA0 open"]
+    );
+}
+
+#[test]
+fn what_works_only_while_it_does_is_named_if_it_is_at_work() {
+    let world = World::new();
+    let port = port(&world);
+    let link = "sys/devices/platform/9000000.pl011/consumer:platform:gpio-keys/status";
+    world.write(link, "available\n");
+    assert_eq!(world.machine.uses_of(&port), []);
+    world.write(link, "active\n");
+    let uses = world.machine.uses_of(&port);
+    assert_eq!(uses, [Use::Supplies { consumer: "gpio-keys".into() }]);
+    assert!(uses[0].to_string().contains("the device gpio-keys needs it"));
+}
+
+/// A host bridge takes all that is on its buses along.
+#[test]
+fn functions_below_a_device_that_is_none_go_with_it() {
+    let world = World::new();
+    let bus = world.dir.path().join("sys/bus/platform/devices");
+    fs::create_dir_all(&bus).unwrap();
+    world.add("/devices/platform/4010000000.pcie/pci0000:00/0000:00:01.0", "pci", None);
+    let disk = "/devices/platform/4010000000.pcie/pci0000:00/0000:00:01.0/block/vda";
+    world.add(disk, "block", Some("254:0"));
+    symlink("../../../devices/platform/4010000000.pcie", bus.join("4010000000.pcie")).unwrap();
+    world.mounted("30 1 254:0 / / rw - ext4 /dev/vda rw");
+    let bridge = BusDevice::new(Bus::Platform, "4010000000.pcie");
+    assert_eq!(world.machine.uses_of(&bridge).len(), 1);
 }
