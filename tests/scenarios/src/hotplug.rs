@@ -3,7 +3,7 @@
 //! To *pull* is surprise removal: the device is gone at once, and the kernel finds that out after it. QEMU has no
 //! hand to pull with, but a way to eject a device by the root port's register ([`crate::slot`]), which is used behind
 //! the back of the kernel's `pciehp`. To *unplug* is orderly: the kernel takes the driver from the device first. To
-//! *plug* is asked of QEMU, through its [`monitor`](crate::monitor).
+//! *plug* is asked of QEMU ([`crate::monitor`]).
 //!
 //! A round takes a quarter of a second: 0.1 s for the kernel to forget the device, 0.1 s that it waits after the link
 //! is up (`pcie_wait_for_link`), and what it takes to set the device up.

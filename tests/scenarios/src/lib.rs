@@ -11,15 +11,17 @@
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
 //! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them, [`slot`] what they are plugged into;
-//! - [`monitor`]: what is asked of QEMU, as to press the power button;
+//! - [`board`]: its boards with a device tree; [`monitor`]: what the emulator does when asked, a press of a button;
 //! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
 //! - [`uioctl`]: the tool, run to its end;
+//! - [`zdma`]: a client of the DMA engine's node;
 //! - [`wait`] has the deadlines.
 //!
 //! The test process is never the daemon: who serves a node and uses it too cannot be killed.
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod client;
 pub mod control;
 pub mod daemon;
@@ -41,3 +43,4 @@ pub mod trace;
 pub mod uioctl;
 pub mod wait;
 pub mod world;
+pub mod zdma;

@@ -1,4 +1,4 @@
-//! What a guest asks of QEMU, through the virtio port `monitor` (`xtask/src/vm/monitor.rs`).
+//! What a story may ask of the emulator of its machine, through the virtio port `monitor` (`xtask/src/vm/monitor.rs`).
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -7,14 +7,15 @@ use nix::poll::PollFlags;
 
 use crate::{fd, wait};
 
+/// Where the guest asks.
 const MONITOR: &str = "/dev/virtio-ports/monitor";
 
-/// Presses the machine's power button. On the board `virt` line 3 of the GPIO block is high for a tenth of a second
-/// then.
+/// Presses the machine's power button and lets it go: on `virt` line 3 of the PL061 goes up, and a hundredth of a second
+/// later down again (`hw/gpio/gpio_key.c` in QEMU).
 ///
 /// # Panics
 ///
-/// If QEMU does not do it.
+/// If the machine does not answer.
 pub fn press_power_button() {
     assert_eq!(ask("press power"), "ok");
 }
