@@ -20,8 +20,9 @@ const BINARIES: [&str; 2] = ["uiod", "uioctl"];
 /// Packages with what runs on the boards.
 const ARM64_PACKAGES: [&str; 4] = ["uiod", "uioctl", "scenarios", "uio-dummy-model"];
 
-/// Leaves out of them what only the host can show, and adds what only the bench can.
-pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "scenarios/bench"];
+/// Leaves out of them what only the host can show, and adds what only the boards can.
+const ARM64_FEATURES: [&str; 3] =
+    ["--no-default-features", "--features", "scenarios/bench,scenarios/board"];
 
 /// The lines of a backtrace are wanted of our own code alone: of all code they take half the disk.
 const NO_LINES_OF_OTHERS: [&str; 2] = ["--config", "profile.release.package.'*'.debug=false"];
@@ -77,5 +78,5 @@ pub(crate) fn arm64_build(cargo: &mut Command) -> &mut Command {
     for package in ARM64_PACKAGES {
         cargo.args(["-p", package]);
     }
-    cargo.args(FEATURES)
+    cargo.args(ARM64_FEATURES)
 }

@@ -21,6 +21,9 @@ use super::plan::{self, Run, without_hash};
 /// Packages whose tests run in the bench as well as on the host.
 const PACKAGES: [&str; 2] = ["scenarios", "uio-dummy-model"];
 
+/// Leaves out of them what only the host can show, and adds what only the bench can.
+const FEATURES: [&str; 3] = ["--no-default-features", "--features", "scenarios/bench"];
+
 /// What the boards run besides their own test programs.
 const ON_BOARDS_TOO: [&str; 2] = ["conformance", "echo_cat"];
 
@@ -75,7 +78,7 @@ fn host_build() -> Command {
     for package in PACKAGES {
         build.args(["-p", package]);
     }
-    build.args(programs::FEATURES);
+    build.args(FEATURES);
     build
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::slice;
 
 use crate::failure::{Context, Result, failed};
 use crate::paths::RunDir;
@@ -41,7 +42,7 @@ pub(super) fn check() -> Result<()> {
             return Err(failed(format!("no overlay in {}", board.overlays_dir().display())));
         }
         for overlay in &overlays {
-            fits(board, std::slice::from_ref(overlay))?;
+            fits(board, slice::from_ref(overlay))?;
         }
         fits(board, &overlays)?;
     }
