@@ -104,6 +104,12 @@ pub trait Driver: Send + Sync + Sized + 'static {
         Vec::new()
     }
 
+    /// What a newcomer may try in a shell, harmless on any board; `NODE` stands for the node's path. By default to read
+    /// the node, and to write [`EXAMPLE`](Self::EXAMPLE).
+    fn suggestions(&self) -> Vec<String> {
+        vec!["cat NODE".to_owned(), format!("echo {} > NODE", Self::EXAMPLE)]
+    }
+
     /// Has the device stop: no more DMA, no more interrupts. The kernel wants the device back, and after this it
     /// goes: [`gone`](Self::gone), the end of the vectors and of the open device. On a thread that may sleep; at
     /// most a second.
@@ -123,14 +129,14 @@ pub trait Driver: Send + Sync + Sized + 'static {
 pub trait Bound: Send + Sync {
     /// [`Driver::NAME`].
     fn name(&self) -> &'static str;
-    /// [`Driver::EXAMPLE`].
-    fn example(&self) -> &'static str;
     /// [`Driver::node`].
     fn node(&self) -> &chardev::Registration;
     /// [`Driver::rings`].
     fn rings(&self) -> Vec<RingFill>;
     /// [`Driver::registers`].
     fn registers(&self) -> Vec<RegisterMap>;
+    /// [`Driver::suggestions`].
+    fn suggestions(&self) -> Vec<String>;
     /// [`Driver::quiesce`].
     fn quiesce(&self);
     /// [`Driver::error_detected`].
@@ -144,10 +150,6 @@ impl<D: Driver> Bound for D {
         D::NAME
     }
 
-    fn example(&self) -> &'static str {
-        D::EXAMPLE
-    }
-
     fn node(&self) -> &chardev::Registration {
         Driver::node(self)
     }
@@ -158,6 +160,10 @@ impl<D: Driver> Bound for D {
 
     fn registers(&self) -> Vec<RegisterMap> {
         Driver::registers(self)
+    }
+
+    fn suggestions(&self) -> Vec<String> {
+        Driver::suggestions(self)
     }
 
     fn quiesce(&self) {

@@ -15,6 +15,7 @@
 //! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
 //! - [`uioctl`]: the tool, run to its end;
+//! - [`zdma`]: a client of the DMA engine's node;
 //! - [`wait`] has the deadlines.
 //!
 //! The test process is never the daemon: who serves a node and uses it too cannot be killed.
@@ -42,3 +43,4 @@ pub mod trace;
 pub mod uioctl;
 pub mod wait;
 pub mod world;
+pub mod zdma;

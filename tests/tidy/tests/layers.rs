@@ -25,12 +25,13 @@ const MODULES: [&str; 18] = [
 ];
 
 /// The workspace's own crates that each crate may be built with.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("uio-core", &[]),
     ("edu-model", &["uio-core"]),
     ("uio-dummy-model", &["uio-core"]),
     ("ns16550-model", &["uio-core"]),
     ("pl031-model", &["uio-core"]),
+    ("pl061-model", &["uio-core"]),
     (
         "uiod",
         &[
@@ -41,6 +42,8 @@ const CRATES: [(&str, &[&str]); 11] = [
             "ns16550-model",
             "pl031",
             "pl031-model",
+            "pl061",
+            "pl061-model",
             "uio-dummy",
             "uio-dummy-model",
         ],

@@ -23,8 +23,10 @@
 //! | `combiner`, `pump` | trying again what was parked; who may answer |
 //! | `session` | the thread that reads requests |
 //! | `registration`, `name` | making and unmaking a node |
+//! | [`ioctl`] | the other side: a client's call |
 
 mod channel;
+mod client;
 mod combiner;
 mod cuse;
 mod device;
@@ -41,6 +43,7 @@ mod table;
 mod tree;
 mod wire;
 
+pub use client::ioctl;
 pub use device::{CharDevice, File, IoctlArg, IoctlCmd, IoctlLayout, PollEvents, WaitingCall};
 pub use options::{NodeKind, Options};
 pub use registration::Registration;

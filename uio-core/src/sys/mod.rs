@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub mod hints;
 pub(crate) mod memlock;
 pub(crate) mod mmap;
+pub(crate) mod node_ioctl;
 pub(crate) mod of;
 pub(crate) mod pagemap;
 pub(crate) mod pages;
