@@ -25,7 +25,7 @@ const MODULES: [&str; 18] = [
 ];
 
 /// The workspace's own crates that each crate may be built with.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("uio-core", &[]),
     ("edu-model", &["uio-core"]),
     ("uio-dummy-model", &["uio-core"]),
@@ -49,6 +49,7 @@ const CRATES: [(&str, &[&str]); 12] = [
         ],
     ),
     ("dice", &["uio-core", "uiod"]),
+    ("ticker", &["uio-core", "uiod"]),
     ("uioctl", &["uio-core"]),
     ("scenarios", &["uio-core"]),
     ("tidy", &[]),
