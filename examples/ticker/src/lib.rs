@@ -195,6 +195,10 @@ impl Driver for Ticker {
         Ok(Self { node, _quiet: quiet, _irq: irq })
     }
 
+    fn suggestions(&self) -> Vec<String> {
+        vec!["head -n 3 NODE".to_owned()]
+    }
+
     fn node(&self) -> &chardev::Registration {
         &self.node
     }
