@@ -33,7 +33,7 @@ Usage: cargo xtask COMMAND
       the tests need that run without a virtual machine. Needs root to install;
       without it, prints the command to run.
 
-  vm [--kernel NAME] [--machine NAME] [--dts FILE]... [--add PATH]... [--timeout SECONDS] -- COMMAND...
+  vm [--kernel NAME] [--machine NAME] [--dts FILE...] [--add PATH]... [--timeout SECONDS] -- COMMAND...
       Boot a Debian kernel in QEMU with uiod, uioctl and the uio_dummy module in
       place, run COMMAND there under sh, and exit with its status.
       Standard output and error are COMMAND's own. PATH appears as /add/NAME.

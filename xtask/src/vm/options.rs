@@ -51,7 +51,14 @@ fn read(args: &[String]) -> Result<Options> {
         match arg.as_str() {
             "--kernel" => options.kernel = Some(value("a version")?.clone()),
             "--machine" => options.machine = Machine::named(value("a name")?)?,
-            "--dts" => options.dts.push(existing("--dts", value("an overlay")?)?),
+            "--dts" => {
+                options.dts.push(existing("--dts", value("an overlay")?)?);
+                // More of them may follow.
+                while let Some(more) = args.clone().next().filter(|more| !more.starts_with('-')) {
+                    options.dts.push(existing("--dts", more)?);
+                    args.next();
+                }
+            }
             "--add" => options.add.push(existing("--add", value("a path")?)?),
             "--timeout" => options.timeout = seconds(value("a number of seconds")?)?,
             "--" => {
@@ -108,7 +115,7 @@ fn refuse_same_names(paths: &[PathBuf]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::parse;
     use crate::arch::Arch;
@@ -135,6 +142,9 @@ mod tests {
         assert_eq!((all.kernel.name, all.kernel.arch), ("6.12-16k", Arch::Arm64));
         let one = parse(&words("--dts /etc/passwd --machine versal -- true")).unwrap();
         assert_eq!(one.dts, [Path::new("/etc/passwd")]);
+        let line = "--machine virt --dts /etc/passwd /etc/group --dts /etc/hosts -- true";
+        let three = ["/etc/passwd", "/etc/group", "/etc/hosts"].map(PathBuf::from);
+        assert_eq!(parse(&words(line)).unwrap().dts, three);
         assert_eq!((one.kernel.name, one.kernel.arch), ("6.1", Arch::Arm64));
         assert!(parse(&words("-- true")).unwrap().dts.is_empty());
     }
@@ -151,6 +161,8 @@ mod tests {
             "--machine virt --kernel 6.12 -- true",
             "--machine versal --kernel 6.12-16k -- true",
             "--machine virt --dts /does/not/exist.dtso -- true",
+            "--machine virt --dts /etc/passwd /does/not/exist.dtso -- true",
+            "--machine virt --dts -- true",
             "--dts /etc/passwd -- true",
             "--timeout 0 -- true",
             "--timeout soon -- true",
