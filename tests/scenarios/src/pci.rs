@@ -1,4 +1,4 @@
-//! The PCI functions of the bench, at the addresses that `xtask/src/vm/machine.rs` gives them.
+//! The PCI functions of the bench, at the addresses that `xtask/src/vm/pc.rs` gives them.
 //!
 //! | function | address | what it has |
 //! | --- | --- | --- |
