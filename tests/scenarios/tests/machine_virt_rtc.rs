@@ -11,9 +11,10 @@ use scenarios::client::{self, Client};
 use scenarios::daemon::{Daemon, Launch};
 use scenarios::{fd, programs, task, wait, world};
 
-/// The clock, by what it is compatible with, and by its node.
+/// The clock, by what it is compatible with, by its node, and by its UIO name.
 const COMPATIBLE: &str = "of:arm,pl031";
 const NODE: &str = "of:/pl031@9010000";
+const NAMED: &str = "uio:rtc0";
 
 /// The name that the overlay gives the UIO device.
 const UIO_NAME: &str = "rtc0";
@@ -116,7 +117,7 @@ fn an_alarm_wakes_readers_and_pollers_by_one_interrupt() {
 
 #[test]
 fn an_alarm_for_now_or_before_comes_at_once() {
-    let daemon = daemon();
+    let daemon = launch(NAMED).start();
     for line in ["+0", "alarm @0"] {
         let file = fd::both(daemon.node());
         fd::write(&file, line.as_bytes()).expect("an alarm");
