@@ -83,9 +83,6 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Nodes of the device tree that it drives.
     const OF_ID_TABLE: &'static [of::DeviceId] = &[];
 
-    /// What to `echo` into its node to see something happen, as it is typed in a shell: the daemon suggests it.
-    const EXAMPLE: &'static str = "Hello";
-
     /// Claims the device and starts it.
     ///
     /// # Errors
@@ -105,9 +102,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     }
 
     /// What a newcomer may try in a shell, harmless on any board; `NODE` stands for the node's path. By default to read
-    /// the node, and to write [`EXAMPLE`](Self::EXAMPLE).
+    /// the node, and to write `Hello`.
     fn suggestions(&self) -> Vec<String> {
-        vec!["cat NODE".to_owned(), format!("echo {} > NODE", Self::EXAMPLE)]
+        vec!["cat NODE".to_owned(), "echo Hello > NODE".to_owned()]
     }
 
     /// Has the device stop: no more DMA, no more interrupts. The kernel wants the device back, and after this it

@@ -51,6 +51,10 @@ Usage: cargo xtask COMMAND
       Exit status 125: the guest crashed, hung past the timeout (300 s), or its
       kernel logged a warning; the console is in target/bench/console-*.log.
 
+  cross CARGO-ARGUMENTS...
+      Run cargo for arm64: 'cross build --release --bin ticker' makes the program
+      target/arm64/aarch64-unknown-linux-gnu/release/ticker, for --add.
+
   test [--host | --boards]
       Run every test; with --host only those that need no virtual machine, with
       --boards only those on the boards of arm64.
@@ -74,7 +78,7 @@ fn main() -> ExitCode {
 
 fn dispatch(args: &[String]) -> Result<u8> {
     let Some((name, rest)) = args.split_first() else {
-        return Err(failure::usage("a command is missing: setup, vm, test or bench"));
+        return Err(failure::usage("a command is missing: setup, vm, cross, test or bench"));
     };
     let asks_help = |arg: &String| arg == "--help" || arg == "-h";
     let options = rest.split(|arg| arg == "--").next().unwrap_or_default();
@@ -85,10 +89,11 @@ fn dispatch(args: &[String]) -> Result<u8> {
     match name.as_str() {
         "setup" => setup::main(rest),
         "vm" => vm::main(rest),
+        "cross" => programs::cross(rest),
         "test" => test::main(rest),
         "bench" => bench::main(rest),
         other => Err(failure::usage(format!(
-            "no command '{other}': there are setup, vm, test and bench"
+            "no command '{other}': there are setup, vm, cross, test and bench"
         ))),
     }
 }

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::arch::{ARM64_TOOLS, ARM64_TRIPLE, Arch};
-use crate::failure::Result;
+use crate::failure::{Result, usage};
 use crate::paths;
-use crate::process::{cargo, command, run};
-use crate::setup;
+use crate::process::{cargo, command, run, show};
+use crate::setup::{self, Scope};
 
 /// The programs that every guest has in `/bin`.
 const BINARIES: [&str; 2] = ["uiod", "uioctl"];
@@ -51,6 +51,16 @@ pub(crate) fn build(arch: Arch) -> Result<Vec<PathBuf>> {
     }
     run(&mut build)?;
     Ok(binaries.into())
+}
+
+/// `cargo xtask cross`: cargo for arm64, with the arguments that it is given.
+pub(crate) fn cross(args: &[String]) -> Result<u8> {
+    if args.is_empty() {
+        return Err(usage("cross: what is cargo to do? For one: cross build --release --bin uiod"));
+    }
+    setup::ensure(Scope::Bench)?;
+    show(arm64_cargo().env("CARGO_BUILD_TARGET", ARM64_TRIPLE).args(args))?;
+    Ok(0)
 }
 
 fn arm64_target() -> PathBuf {

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use uio_core::sync::{SpinLock, WaitQueue};
-use uio_core::time::{self, Cycles};
+use uio_core::time::{self, Cycles, Instant, Monotonic};
 
 use crate::hardware::Hardware;
 use crate::journal::Journal;
 use crate::top_half::IrqHold;
+
+/// A moment is 50 microseconds.
+const MOMENTS_PER_MS: u64 = 20;
+/// How often both clocks are looked at in search of one.
+const LOOKS: usize = 4;
 
 /// What the halves and the node share.
 pub(crate) struct Shared {
@@ -37,9 +42,21 @@ pub(crate) fn run(shared: &Shared) {
 /// When the counter stood so, by the monotonic clock, in nanoseconds. The top half reads the counter, for the clock
 /// may cost a system call; here it costs one.
 fn time_of(cycles: u64) -> u64 {
-    let (now, count) = (time::ktime_get(), time::get_cycles());
     let per_ms = Cycles::of(Duration::from_millis(1)).0.max(1);
+    let (now, count) = both_clocks(per_ms / MOMENTS_PER_MS);
     let ago = u128::from(count.saturating_sub(cycles)) * 1_000_000 / u128::from(per_ms);
     let ago = Duration::from_nanos(u64::try_from(ago).unwrap_or(u64::MAX));
     u64::try_from((now - ago).as_nanos()).unwrap_or(0)
+}
+
+/// The clock and the counter at one moment, so many cycles long: the thread may be preempted between the two, and looks
+/// again then, some times.
+fn both_clocks(moment: u64) -> (Instant<Monotonic>, u64) {
+    for _ in 1..LOOKS {
+        let (before, now) = (time::get_cycles(), time::ktime_get());
+        if time::get_cycles().saturating_sub(before) <= moment {
+            return (now, before);
+        }
+    }
+    (time::ktime_get(), time::get_cycles())
 }

@@ -58,8 +58,9 @@ impl Node {
         let offset = uapi::u32_at(arg.input, 64)?;
         let states = self.shared.hardware.lock_irqsave().states()?;
         // CAST: a usize has at least 32 bits on Linux.
-        let state = states.get(offset as usize).ok_or(Errno::EINVAL)?;
-        uapi::put_line_info(answer(arg, LINE_INFO_BYTES)?, offset, state);
+        let line = offset as usize;
+        let state = states.get(line).ok_or(Errno::EINVAL)?;
+        uapi::put_line_info(answer(arg, LINE_INFO_BYTES)?, offset, state, &self.lines[line]);
         Ok(())
     }
 

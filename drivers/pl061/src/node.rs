@@ -12,6 +12,7 @@ use crate::command::{self, GRAMMAR};
 use crate::hardware::Refusal;
 use crate::journal::Format;
 use crate::lines::{Change, Kind, LineState};
+use crate::regs::LINES;
 
 /// Bytes of answers that one open file may leave unread.
 const UNREAD_ANSWERS: usize = 4096;
@@ -21,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) shared: Arc<Shared>,
     /// What the log calls it.
     pub(crate) name: String,
+    /// What the device tree calls the lines; empty if it does not.
+    pub(crate) lines: [String; LINES],
 }
 
 impl Node {
@@ -62,7 +65,9 @@ impl Node {
     fn show(&self, file: &File) -> Result<(), Errno> {
         let states = self.shared.hardware.lock_irqsave().states()?;
         let mut text = String::new();
-        states.iter().enumerate().for_each(|(line, state)| describe(&mut text, line, state));
+        for (line, (state, name)) in states.iter().zip(&self.lines).enumerate() {
+            describe(&mut text, line, state, name);
+        }
         self.shared.journal.lock_bh().answer(file.handle, &text)?;
         self.shared.read_wait.wake_all();
         Ok(())
@@ -83,7 +88,7 @@ fn quoted(command: &str) -> String {
 }
 
 /// How a line stands, as text.
-fn describe(text: &mut String, line: usize, state: &LineState) {
+fn describe(text: &mut String, line: usize, state: &LineState, name: &str) {
     let (direction, high) = (if state.output { "out" } else { "in" }, u8::from(state.high));
     // A String takes everything.
     let _ = write!(text, "line {line} {direction} {high}");
@@ -92,6 +97,9 @@ fn describe(text: &mut String, line: usize, state: &LineState) {
     }
     text.push_str(if state.fired { " fired" } else { "" });
     text.push_str(if state.taken { " taken" } else { "" });
+    if !name.is_empty() {
+        let _ = write!(text, " {name:?}");
+    }
     text.push('\n');
 }
 

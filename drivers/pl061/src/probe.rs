@@ -21,7 +21,7 @@ use crate::journal::{CAPACITY, Journal};
 use crate::node::Node;
 use crate::regs::{
     self, GpioPCellId0, GpioPCellId1, GpioPCellId2, GpioPCellId3, GpioPeriphId0, GpioPeriphId1,
-    GpioPeriphId2, GpioPeriphId3, REGS_BYTES, low_byte,
+    GpioPeriphId2, GpioPeriphId3, LINES, REGS_BYTES, low_byte,
 };
 use crate::top_half::{IrqHold, TopHalf};
 
@@ -128,7 +128,7 @@ impl Running {
         let top_half = TopHalf { shared: Arc::clone(&shared), tasklet: tasklet.clone() };
         let irq =
             irq::Registration::request(&line, Flags::SHARED, Pl061::NAME, Arc::new(top_half))?;
-        let node = Node { shared, name: name.to_owned() };
+        let node = Node { shared, name: name.to_owned(), lines: line_names(device) };
         Ok((Self { _irq: irq, _vectors: vectors, _tasklet: tasklet, quiet }, node))
     }
 
@@ -136,6 +136,14 @@ impl Running {
     pub(crate) fn quiesce(&self) {
         self.quiet.0.hardware.lock_irqsave().stop();
     }
+}
+
+/// What the device tree calls the lines.
+fn line_names(device: &Device) -> [String; LINES] {
+    let names = device.of_node().map(|node| node.property_read("gpio-line-names").or(Vec::new()));
+    let mut names: Vec<String> = names.unwrap_or_default();
+    names.resize(LINES, String::new());
+    std::array::from_fn(|line| std::mem::take(&mut names[line]))
 }
 
 /// Makes sure that this is the block.

@@ -148,7 +148,7 @@ fn add(changes: &mut Vec<Change>, line: u8, to: To) {
 }
 
 /// Fills a `struct gpio_v2_line_info`.
-pub(crate) fn put_line_info(bytes: &mut [u8], offset: u32, state: &LineState) {
+pub(crate) fn put_line_info(bytes: &mut [u8], offset: u32, state: &LineState, name: &str) {
     let direction = if state.output { OUTPUT } else { INPUT };
     let used = if state.taken { USED } else { 0 };
     let tells = match state.kind {
@@ -161,6 +161,7 @@ pub(crate) fn put_line_info(bytes: &mut [u8], offset: u32, state: &LineState) {
     };
     let flags = direction | used | tells;
     bytes.fill(0);
+    put_name(bytes, 0, name);
     bytes[64..68].copy_from_slice(&offset.to_ne_bytes());
     bytes[72..80].copy_from_slice(&flags.to_ne_bytes());
 }
@@ -168,13 +169,16 @@ pub(crate) fn put_line_info(bytes: &mut [u8], offset: u32, state: &LineState) {
 /// Fills a `struct gpiochip_info`.
 pub(crate) fn put_chip_info(bytes: &mut [u8], name: &str, label: &str) {
     bytes.fill(0);
-    for (place, text) in [(0, name), (NAME_BYTES, label)] {
-        // A zero byte ends it.
-        let len = text.len().min(NAME_BYTES - 1);
-        bytes[place..place + len].copy_from_slice(&text.as_bytes()[..len]);
-    }
+    put_name(bytes, 0, name);
+    put_name(bytes, NAME_BYTES, label);
     // CAST: eight.
     bytes[2 * NAME_BYTES..].copy_from_slice(&(LINES as u32).to_ne_bytes());
+}
+
+/// As much of a name as there is room for before the zero byte that ends it.
+fn put_name(bytes: &mut [u8], place: usize, name: &str) {
+    let len = name.len().min(NAME_BYTES - 1);
+    bytes[place..place + len].copy_from_slice(&name.as_bytes()[..len]);
 }
 
 #[cfg(test)]
@@ -244,9 +248,10 @@ mod tests {
         let mut bytes = [0xAA; LINE_INFO_BYTES];
         let state =
             LineState { output: false, high: true, kind: Kind::Both, fired: false, taken: true };
-        put_line_info(&mut bytes, 3, &state);
+        put_line_info(&mut bytes, 3, &state, "reset-button");
         assert_eq!(u32_at(&bytes, 64), Ok(3));
         assert_eq!(u64_at(&bytes, 72), Ok(USED | INPUT | EDGE_RISING | EDGE_FALLING));
-        assert!(bytes[80..].iter().chain(&bytes[..64]).all(|byte| *byte == 0));
+        assert_eq!(&bytes[..13], b"reset-button\0");
+        assert!(bytes[80..].iter().chain(&bytes[13..64]).all(|byte| *byte == 0));
     }
 }

@@ -57,6 +57,8 @@ pub struct Options {
     pub latches_levels: bool,
     /// Lines that belong to another block at first.
     pub afsel: u8,
+    /// What the device tree calls its lines (`gpio-line-names`), if it names them.
+    pub names: &'static [&'static str],
     /// GPIOPeriphID0 to 3.
     pub part: [u8; 4],
     /// GPIOPCellID0 to 3.
@@ -70,6 +72,7 @@ impl Default for Options {
             forgets_inputs: false,
             latches_levels: false,
             afsel: 0,
+            names: &[],
             part: [0x61, 0x10, 0x04, 0x00],
             cell: [0x0D, 0xF0, 0x05, 0xB1],
         }
@@ -117,6 +120,7 @@ struct State {
 }
 
 struct Hardware {
+    names: &'static [&'static str],
     line: Arc<SimLine>,
     state: Mutex<State>,
 }
@@ -196,7 +200,11 @@ impl Pl061 {
     pub fn with_options(options: Options) -> Result<Self> {
         let block = Block::new(options);
         let state = Mutex::new(State { block, cues: VecDeque::new(), misses: 0 });
-        Ok(Self(Controls(Arc::new(Hardware { line: SimLine::new()?, state }))))
+        Ok(Self(Controls(Arc::new(Hardware {
+            names: options.names,
+            line: SimLine::new()?,
+            state,
+        }))))
     }
 
     /// The outside, which may go anywhere.
@@ -217,7 +225,9 @@ impl Model for Pl061 {
 
     fn of_node(&self) -> Option<Node> {
         let node = Node::new("/pl061@9030000").with_compatible(&["arm,pl061"]);
-        Some(node.with_reg(None, 0x0903_0000, REGION_BYTES as u64))
+        let node = node.with_reg(None, 0x0903_0000, REGION_BYTES as u64);
+        let names = self.0.0.names;
+        Some(if names.is_empty() { node } else { node.with_strings("gpio-line-names", names) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use nix::poll::PollFlags;
-use scenarios::{board, fd, monitor, wait, world};
+use scenarios::{board, fd, monitor, uioctl, wait, world};
 use uio_core::device::sim::Models;
 use uio_core::device::{Device, DeviceSpec};
 use uio_core::io::{Io, IoRegion};
@@ -45,6 +45,33 @@ fn the_overlays_make_uio_devices_of_the_clock_and_the_gpio_block() {
         assert_eq!(info.driver.as_deref(), Some("uio_pdrv_genirq"));
         assert!(info.node().exists());
     }
+}
+
+/// A block of 512 bytes, inside a page whatever its size. Nothing is in the slot, and no driver wants it.
+const SLOT: &str = "of:/virtio_mmio@a002600";
+
+/// What a virtio slot reads at its beginning: "virt" (Virtual I/O Device 1.1, 4.2.2).
+const MAGIC: u32 = 0x7472_6976;
+
+#[test]
+fn a_block_inside_a_page_is_mapped_where_it_is_and_ends_where_the_tree_says() {
+    world::require_machine("virt");
+    uioctl::run(&["bind", SLOT]).done();
+    let dispatcher = Dispatcher::start("slot").expect("a dispatcher");
+    let spec: DeviceSpec = SLOT.parse().expect("a device");
+    let device = Device::open(&spec, &dispatcher, &Models::new()).expect("the slot opens");
+    let info = device.regions()[0].clone();
+    let in_page = 0xA00_2600 % board::page_size();
+    assert_eq!(
+        (info.address, info.offset, info.size),
+        (Some(0xA00_2600 - in_page), in_page, 0x200)
+    );
+    let regs = device.region(0, 0x200).expect("its registers");
+    assert_eq!(regs.try_read32(0), Ok(MAGIC));
+    // Behind it, in the same page, is the next slot.
+    assert!(regs.try_read32(0x200).is_err());
+    drop((regs, device));
+    uioctl::run(&["unbind", SLOT]).done();
 }
 
 /// The GPIO block without a driver: its registers, and the UIO device beside them.

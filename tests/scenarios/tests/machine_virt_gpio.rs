@@ -73,6 +73,12 @@ fn show(daemon: &Daemon) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// How line 3 stands, without its name.
+fn button(daemon: &Daemon) -> String {
+    let line = show(daemon).swap_remove(3);
+    line.strip_suffix(" \"power-button\"").expect("the name that the overlay gives it").to_owned()
+}
+
 #[test]
 fn cat_shows_that_the_button_is_pressed_and_let_go() {
     let daemon = launch(NODE).start();
@@ -83,8 +89,8 @@ fn cat_shows_that_the_button_is_pressed_and_let_go() {
     let text = head.finish("head").text();
     let events: Vec<_> = text.lines().map(event).collect();
     assert_eq!(what(&events), ["line 3 rising", "line 3 falling"], "{text}");
-    // On the processor's clock, which the kernel's log has too, the guest is minutes old at most.
-    assert!(events[1].0 < 3_600_000_000_000, "{text}");
+    // On the processor's clock, which the kernel's log has too, the guest is less than two hours old.
+    assert!(events[1].0 < 7_200_000_000_000, "{text}");
 }
 
 #[test]
@@ -125,14 +131,9 @@ fn one_kind_of_edge_is_told_alone() {
     fd::write(&file, b"3 in rising").expect("a command");
     press_power_button();
     assert_eq!(what(&events(&file)), ["line 3 rising"]);
-    // The end of that press comes after the next one at the latest.
-    wait::until("the button to be let go", || show(&daemon)[3] == "line 3 in 0 rising");
-    fd::write(&file, b"3 in").expect("a command");
-    press_power_button();
-    wait::until("the button to be pressed", || show(&daemon)[3] == "line 3 in 1");
-    wait::until("the button to be let go", || show(&daemon)[3] == "line 3 in 0");
+    wait::until("the button to be let go", || button(&daemon) == "line 3 in 0 rising");
     fd::set_nonblocking(&file, true);
-    assert_eq!(fd::read(&file, PAGE), Err(Errno::EAGAIN));
+    assert_eq!(fd::read(&file, PAGE), Err(Errno::EAGAIN), "nor the end of that press");
 }
 
 #[test]
@@ -141,14 +142,14 @@ fn a_level_that_stays_interrupts_once() {
     let file = after(&daemon, "3 in level-low");
     assert_eq!(what(&events(&file)), ["line 3 level-low"]);
     wait::until("the count", || daemon.status().line("handled") == 1);
-    assert_eq!(show(&daemon)[3], "line 3 in 0 level-low fired");
+    assert_eq!(button(&daemon), "line 3 in 0 level-low fired");
     // Two more by hand; between them nothing comes, or the edges would not be the next.
     fd::write(&file, b"3 in level-low").expect("a command");
     assert_eq!(what(&events(&file)), ["line 3 level-low"]);
     fd::write(&file, b"3 in level-high").expect("a command");
     press_power_button();
     assert_eq!(what(&events(&file)), ["line 3 level-high"]);
-    wait::until("the button to be let go", || show(&daemon)[3] == "line 3 in 0 level-high fired");
+    wait::until("the button to be let go", || button(&daemon) == "line 3 in 0 level-high fired");
     fd::write(&file, b"3 in both").expect("a command");
     press_power_button();
     assert_eq!(what(&events_of(&file, 2)), ["line 3 rising", "line 3 falling"]);

@@ -151,10 +151,10 @@ impl State {
             0x120 => self.attr[0] = value & 0x0FFF_FFFF,
             0x124 => self.attr[1] = value & 0x1FF,
             0x128..0x138 => {
-                self.src[(offset - 0x128) / 4] = value & descriptor_bits(offset - 0x128)
+                self.src[(offset - 0x128) / 4] = value & descriptor_bits(offset - 0x128);
             }
             0x138..0x148 => {
-                self.dst[(offset - 0x138) / 4] = value & descriptor_bits(offset - 0x138)
+                self.dst[(offset - 0x138) / 4] = value & descriptor_bits(offset - 0x138);
             }
             0x188 => self.total &= !value,
             0x200 => self.enable(value & ENABLE != 0),

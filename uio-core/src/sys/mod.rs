@@ -19,6 +19,8 @@ pub(crate) mod scm;
 pub(crate) mod sigbus;
 pub mod sysfs;
 pub(crate) mod timerfd;
+#[cfg(not(loom))]
+pub(crate) mod u_dma_buf;
 pub(crate) mod uio;
 #[cfg(not(loom))]
 pub(crate) mod vfio;

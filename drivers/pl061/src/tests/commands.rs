@@ -21,14 +21,15 @@ fn events_are_lines_of_text_at_first() {
 
 #[test]
 fn show_tells_how_the_lines_stand_to_the_one_who_asks() {
-    let rig = Rig::with(Options { afsel: 0x80, ..Options::default() });
+    let names = &["", "", "", "lid", "", "", "status led"];
+    let rig = Rig::with(Options { afsel: 0x80, names, ..Options::default() });
     let (client, other) = (rig.reader_of_text(1), rig.reader_of_text(2));
     rig.controls.drive(0x0C, 0x0C);
     client.say("0 in; 1 out 1; 2 in falling; 3 in level-high\n");
     assert!(client.text().ends_with("line 3 level-high\n"));
     client.say("show\n");
-    let wanted = "line 0 in 0\nline 1 out 1\nline 2 in 1 falling\nline 3 in 1 level-high fired\n\
-                  line 4 in 0\nline 5 in 0\nline 6 in 0\nline 7 in 0 taken\n";
+    let wanted = "line 0 in 0\nline 1 out 1\nline 2 in 1 falling\nline 3 in 1 level-high fired \"lid\"\n\
+                  line 4 in 0\nline 5 in 0\nline 6 in 0 \"status led\"\nline 7 in 0 taken\n";
     assert_eq!(client.text(), wanted);
     assert!(other.text().ends_with("level-high\n"));
     assert!(!other.is_readable());

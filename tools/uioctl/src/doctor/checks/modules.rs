@@ -80,12 +80,19 @@ pub(super) fn useful(machine: &Machine, wanted: Wanted) -> Finding {
 
 fn absent(machine: &Machine, wanted: Wanted, found: Finding) -> Finding {
     let Wanted { module, option, absent, .. } = wanted;
-    let built = machine.kernel.option(option).map_or_else(String::new, |(path, value)| {
+    let built = machine.kernel.option(option);
+    let mend = match &built {
+        Some((_, value)) if *value == "m" => {
+            format!("install all modules of this kernel, and have them found: depmod -a; {absent}")
+        }
+        _ => format!("run a kernel with CONFIG_{option}=m; {absent}"),
+    };
+    let built = built.map_or_else(String::new, |(path, value)| {
         format!(": CONFIG_{option} is {value} in {}", path.display())
     });
     found
         .fault(format_args!("the kernel {} has no module {module}{built}", machine.kernel.release))
-        .advice(format_args!("run a kernel with CONFIG_{option}=m; {absent}"))
+        .advice(mend)
 }
 
 #[cfg(test)]
@@ -112,6 +119,16 @@ mod tests {
         let found = needed(&fake.machine(), CUSE);
         assert!(found.problem.unwrap().contains("CONFIG_CUSE is n in"));
         assert_eq!(found.command, None);
+    }
+
+    #[test]
+    fn a_module_that_was_built_and_is_not_installed_is_installed() {
+        let fake = Fake::ready();
+        fake.without("sys/module/cuse");
+        fake.write("boot/config-6.1.0", "CONFIG_CUSE=m\n");
+        let found = needed(&fake.machine(), CUSE);
+        assert!(found.problem.unwrap().contains("CONFIG_CUSE is m in"));
+        assert!(found.advice.unwrap().contains("depmod -a"));
     }
 
     #[test]

@@ -18,13 +18,16 @@
 //! | --- | --- | --- | --- |
 //! | a carve-out: `reserved-memory` with `no-map`, a second `reg` of the device's node | [`Device::reserved_memory`] | uncached | the device tree |
 //! | `u-dma-buf`, a module of its own | [`ReservedMemory::u_dma_buf`] | as it is opened | the module |
-//! | a dma-heap, `/dev/dma_heap/NAME` | [`Device::dma_heap_memory`] | by hand | `CONFIG_DMABUF_HEAPS`, the opt-in |
 //! | huge pages of this process | [`Device::physical_memory`] | coherent on x86, else by hand | root, the opt-in |
 //!
 //! The first two are memory that the kernel gave away for good: an engine that runs on when its driver is gone writes
-//! where nobody else is. The last two are found by asking `/proc/self/pagemap` where a page is. Nothing tells the kernel
+//! where nobody else is. The last is found by asking `/proc/self/pagemap` where a page is. Nothing tells the kernel
 //! that a device uses it: when this process ends, the page goes to whoever is next, with the engine still writing to it.
-//! So they need the user's word, [`OpenOptions::accept_dma_risk`](crate::device::OpenOptions::accept_dma_risk).
+//! So it needs the user's word, [`OpenOptions::accept_dma_risk`](crate::device::OpenOptions::accept_dma_risk).
+//!
+//! There is none from a dma-heap (`/dev/dma_heap/NAME`). A heap tells no address, so that it would be found by
+//! `pagemap` too, with all that is wrong with that; and `DMA_BUF_IOCTL_SYNC` syncs the caches for devices that a driver in the
+//! kernel has attached to the buffer (`drivers/dma-buf/heaps/system_heap.c`), of which ours is none. Huge pages do the same.
 //!
 //! # States of a block
 //!
@@ -65,7 +68,6 @@
 //! Mirrors `Documentation/devicetree/bindings/reserved-memory/`, `dma_declare_coherent_memory` and `dma_sync_*`.
 //!
 //! [`Device::reserved_memory`]: crate::device::Device
-//! [`Device::dma_heap_memory`]: crate::device::Device
 //! [`Device::physical_memory`]: crate::device::Device
 //! [`dma_wmb`]: super::dma_wmb
 //! [`dma_rmb`]: super::dma_rmb
@@ -79,6 +81,8 @@ mod space;
 mod sync;
 #[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(not(loom))]
+mod u_dma_buf;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
