@@ -145,6 +145,7 @@ impl Fake {
         let link = self.path(BLOCK).join("driver");
         let _ = fs::remove_file(&link);
         if let Some(driver) = driver {
+            self.write(&format!("sys/bus/platform/drivers/{driver}/unbind"), "");
             symlink(format!("../../../bus/platform/drivers/{driver}"), link).unwrap();
         }
     }

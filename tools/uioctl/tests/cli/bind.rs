@@ -337,6 +337,8 @@ fn an_address_that_is_none_or_not_there_is_explained() {
     assert!(text.contains(EDU) && text.contains(PORT), "{text}");
     let text = world.run(&["bind", "03.0", "vfio-pci"]).refusal(1);
     assert!(text.contains("0000:00:03.0"), "{text}");
+    let text = world.run(&["bind", EDU]).refusal(2);
+    assert!(text.contains("the driver is not named; name vfio-pci"), "{text}");
     for driver in ["", "../x", "a b", "a\"b", "-v", ".."] {
         world.run(&["bind", EDU, "--", driver]).refusal(2);
     }

@@ -136,6 +136,9 @@ fn it_is_taken_from_the_driver_that_has_it_and_given_back_if_that_fails() {
     let text = board.run(&["bind", DMA]).refusal(1);
     assert!(text.contains("took the request, but xilinx-dma has it now"), "{text}");
     assert!(text.contains(&format!("rolled back: {DMA} is with xilinx-dma as before")), "{text}");
+    fs::remove_file(board.path("sys/bus/platform/drivers/xilinx-dma/unbind")).unwrap();
+    let text = board.run(&["bind", DMA]).refusal(1);
+    assert!(text.contains("xilinx-dma lets nothing go"), "{text}");
 }
 
 #[test]

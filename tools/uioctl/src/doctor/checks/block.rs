@@ -71,6 +71,15 @@ pub(super) fn driver(block: &Block) -> Finding {
                 .fault("it is bound, and has no UIO device: the kernel could not make one")
                 .root_command("dmesg | grep uio");
         }
+        // A driver can be built so that nothing is ever taken from it (`suppress_bind_attrs`).
+        Some(name) if !dir.join("unbind").exists() => {
+            return found
+                .fault(format_args!("the kernel's driver {name} has it, and lets nothing go"))
+                .advice(hints::uio_overlay(
+                    block.node.as_ref().map_or("/...", |node| node.path()),
+                    &[],
+                ));
+        }
         Some(name) => found.fault(format_args!("the kernel's driver {name} has it")),
         None => found.fault("no driver gives it to userspace"),
     };
@@ -94,10 +103,11 @@ pub(super) fn of_id(machine: &Machine, block: &Block) -> Option<Finding> {
         }
         let found =
             Finding::ok(CHECK, machine.proc("cmdline").display(), "not given, nor in modprobe.d");
-        let word = if node.is_compatible(GENERIC_UIO) { GENERIC_UIO } else { "COMPATIBLE" };
+        let own = node.compatible().first().copied().unwrap_or(GENERIC_UIO);
+        let word = if node.is_compatible(GENERIC_UIO) { GENERIC_UIO } else { own };
         return Some(found.note(format_args!(
-            "{UIO_PDRV_GENIRQ} takes no node by itself, unless it was loaded with of_id by hand; to have it do so, in \
-             /etc/modprobe.d/uio.conf: options {UIO_PDRV_GENIRQ} of_id={word}"
+            "{UIO_PDRV_GENIRQ} takes no node by itself, unless it was loaded with of_id by hand; to have it take all \
+             that are compatible with {word}, in /etc/modprobe.d/uio.conf: options {UIO_PDRV_GENIRQ} of_id={word}"
         )));
     };
     let found = Finding::ok(CHECK, path.display(), &id);
@@ -220,6 +230,10 @@ mod tests {
         }
         fake.bind_block(Some("uio_pdrv_genirq"));
         assert!(driver(&fake.block()).command.unwrap().starts_with("dmesg"));
+        fake.bind_block(Some("rtc-pl031"));
+        fake.without("sys/bus/platform/drivers/rtc-pl031/unbind");
+        let found = driver(&fake.block());
+        assert!(found.is_fault() && found.command.is_none() && found.advice.is_some(), "{found:?}");
     }
 
     #[test]

@@ -127,6 +127,9 @@ impl Step {
         }
         let explained = Error::from_io(error, self.act(), self.thing());
         match self {
+            Self::Unbind { driver, .. } if error.kind() == io::ErrorKind::NotFound => explained
+                .with_cause(format_args!("{driver} lets nothing go: it has no unbind"))
+                .with_hint("only a kernel, or a device tree, without it for this device helps"),
             Self::Bind { driver, .. } => {
                 let cause = format!("{driver} refuses it ({})", explained.errno());
                 explained.with_cause(cause).with_hint("dmesg may say why")

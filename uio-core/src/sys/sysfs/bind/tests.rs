@@ -19,6 +19,8 @@ struct Model {
     bus: Bus,
     /// Which driver refuses which function.
     refuses: HashSet<(&'static str, &'static str)>,
+    /// Drivers without an attribute `unbind` (`suppress_bind_attrs`).
+    keeps: HashSet<&'static str>,
     /// Attributes that the kernel does not come back from.
     hangs: HashSet<String>,
     /// Modules that can be loaded; each brings the driver of its name.
@@ -37,6 +39,7 @@ impl Model {
             dir: tempfile::tempdir().unwrap(),
             bus,
             refuses: HashSet::new(),
+            keeps: HashSet::new(),
             hangs: HashSet::new(),
             modules: HashSet::from(["late"]),
             log: RefCell::default(),
@@ -162,6 +165,9 @@ impl Kernel for Model {
         let parts: Vec<&str> = attribute.split('/').collect();
         match parts[..] {
             ["drivers", driver, "bind"] => self.bind(text, driver),
+            ["drivers", driver, "unbind"] if self.keeps.contains(driver) => {
+                Err(Errno::ENOENT.into())
+            }
             ["drivers", driver, "unbind"] => self.unbind(text, driver),
             ["drivers_probe"] => {
                 self.probe(text);
@@ -295,6 +301,16 @@ fn what_the_kernel_does_not_come_back_from_is_let_alone() {
     );
     assert_eq!(failed.returned.len(), 1);
     assert_eq!(model.log(), ["drivers/e1000e/unbind 0000:00:03.0"], "nothing more is written");
+}
+
+#[test]
+fn a_driver_that_lets_nothing_go_is_named() {
+    let mut model = Model::in_use();
+    model.keeps.insert("e1000e");
+    let failed = model.apply(&[(A, vfio())]).unwrap_err();
+    let text = failed.error.to_string();
+    assert!(text.contains("e1000e lets nothing go: it has no unbind"), "{text}");
+    model.assert_state(A, Some("e1000e"), None);
 }
 
 #[test]
