@@ -83,9 +83,6 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Nodes of the device tree that it drives.
     const OF_ID_TABLE: &'static [of::DeviceId] = &[];
 
-    /// What to `echo` into its node to see something happen, as it is typed in a shell: the daemon suggests it.
-    const EXAMPLE: &'static str = "Hello";
-
     /// Claims the device and starts it.
     ///
     /// # Errors
@@ -102,6 +99,12 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// The registers by name, for `uioctl peek`, `poke` and `dump`; none if the driver publishes none.
     fn registers(&self) -> Vec<RegisterMap> {
         Vec::new()
+    }
+
+    /// What a newcomer may try in a shell, harmless on any board; `NODE` stands for the node's path. By default to read
+    /// the node, and to write `Hello`.
+    fn suggestions(&self) -> Vec<String> {
+        vec!["cat NODE".to_owned(), "echo Hello > NODE".to_owned()]
     }
 
     /// Has the device stop: no more DMA, no more interrupts. The kernel wants the device back, and after this it
@@ -123,14 +126,14 @@ pub trait Driver: Send + Sync + Sized + 'static {
 pub trait Bound: Send + Sync {
     /// [`Driver::NAME`].
     fn name(&self) -> &'static str;
-    /// [`Driver::EXAMPLE`].
-    fn example(&self) -> &'static str;
     /// [`Driver::node`].
     fn node(&self) -> &chardev::Registration;
     /// [`Driver::rings`].
     fn rings(&self) -> Vec<RingFill>;
     /// [`Driver::registers`].
     fn registers(&self) -> Vec<RegisterMap>;
+    /// [`Driver::suggestions`].
+    fn suggestions(&self) -> Vec<String>;
     /// [`Driver::quiesce`].
     fn quiesce(&self);
     /// [`Driver::error_detected`].
@@ -144,10 +147,6 @@ impl<D: Driver> Bound for D {
         D::NAME
     }
 
-    fn example(&self) -> &'static str {
-        D::EXAMPLE
-    }
-
     fn node(&self) -> &chardev::Registration {
         Driver::node(self)
     }
@@ -158,6 +157,10 @@ impl<D: Driver> Bound for D {
 
     fn registers(&self) -> Vec<RegisterMap> {
         Driver::registers(self)
+    }
+
+    fn suggestions(&self) -> Vec<String> {
+        Driver::suggestions(self)
     }
 
     fn quiesce(&self) {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::arch::Arch;
 use crate::failure::{Context, Result, failed};
 use crate::paths;
-use crate::process::{command, output, run, run_quietly};
+use crate::process::{command, output, pipe, run, run_quietly};
 
 /// The kernels of this machine's architecture, the default last.
 pub(crate) const AMD64_KERNELS: [Kernel; 2] = [
@@ -25,6 +25,25 @@ pub(crate) const ARM64_KERNELS: [Kernel; 2] = [
     // Pages of 16 KiB.
     Kernel { name: "6.12-16k", arch: Arch::Arm64, suffix: "6.12-arm64-16k" },
     Kernel { name: "6.1", arch: Arch::Arm64, suffix: "arm64" },
+];
+
+/// What is unpacked of an image besides folders of modules.
+const KEPT: [&str; 3] = ["./boot/vmlinuz-*", "./boot/config-*", "./lib/modules/*/modules.*"];
+
+/// The folders with the modules that a guest may load, and with what those need.
+const KEPT_FOLDERS: [&str; 4] = ["drivers/char", "drivers/uio", "drivers/virtio", "fs/fuse"];
+
+/// The same of a PC besides.
+const KEPT_FOR_A_PC: [&str; 9] = [
+    "block",
+    "crypto",
+    "drivers/net/ethernet/intel/e1000e",
+    "drivers/nvme",
+    "drivers/vfio",
+    "fs/fat",
+    "fs/nls",
+    "lib",
+    "virt",
 ];
 
 /// A kernel of the bench.
@@ -142,12 +161,21 @@ fn installed_headers(release: &str) -> PathBuf {
 }
 
 fn unpack(release: &str, dir: &Path) -> Result<()> {
+    unpack_image(&image_package(release), &KEPT_FOR_A_PC, dir)?;
+    finish(release, dir)
+}
+
+/// Downloads an image and unpacks what is wanted of it: all of it has some hundred megabytes.
+fn unpack_image(package: &str, folders: &[&str], dir: &Path) -> Result<()> {
     let image = dir.join("image");
     fs::create_dir_all(&image).on("create", &image)?;
-    let package = download(dir, &image_package(release))?;
-    run_quietly(command("dpkg-deb").arg("-x").arg(&package).arg(&image))?;
-    fs::remove_file(&package).on("remove", &package)?;
-    finish(release, dir)
+    let package = download(dir, package)?;
+    let mut tar = command("tar");
+    tar.arg("-x").arg("-C").arg(&image).arg("--wildcards").args(KEPT);
+    let folders = KEPT_FOLDERS.iter().chain(folders);
+    tar.args(folders.map(|folder| format!("./lib/modules/*/kernel/{folder}")));
+    pipe(command("dpkg-deb").arg("--fsys-tarfile").arg(&package), &mut tar)?;
+    fs::remove_file(&package).on("remove", &package)
 }
 
 /// Indexes the modules and writes down which release it is.

@@ -33,18 +33,31 @@ Usage: cargo xtask COMMAND
       the tests need that run without a virtual machine. Needs root to install;
       without it, prints the command to run.
 
-  vm [--kernel 6.1|6.12] [--machine NAME] [--add PATH]... [--timeout SECONDS] -- COMMAND...
-      Boot a Debian kernel (6.12) in QEMU with uiod, uioctl and the uio_dummy
-      module in place, run COMMAND there under sh, and exit with its status.
+  vm [--kernel NAME] [--machine NAME] [--dts FILE]... [--add PATH]... [--timeout SECONDS] -- COMMAND...
+      Boot a Debian kernel in QEMU with uiod, uioctl and the uio_dummy module in
+      place, run COMMAND there under sh, and exit with its status.
       Standard output and error are COMMAND's own. PATH appears as /add/NAME.
-      The machine has PCI devices to drive behind an IOMMU; NAME is one that lacks
-      something: no-iommu, no-intremap, lockdown, no-vfio; or has more: group;
-      or has its processors run in turn: one-thread.
+
+      Machines of x86, with kernels 6.1 and 6.12 (the default): the default one has
+      PCI devices to drive behind an IOMMU; others lack something: no-iommu,
+      no-intremap, lockdown, no-vfio; or have more: group; or have their processors
+      run in turn: one-thread.
+
+      Boards of arm64, which a device tree describes: virt, with kernels 6.1 (the
+      default) and 6.12-16k, whose pages have 16 KiB; versal, with 6.1. FILE is an
+      overlay (.dtso) for the board's tree; without any, all in dts/NAME are applied.
+      uio_pdrv_genirq makes UIO devices of the nodes that are \"generic-uio\" then.
+
       Exit status 125: the guest crashed, hung past the timeout (300 s), or its
       kernel logged a warning; the console is in target/bench/console-*.log.
 
-  test [--host]
-      Run every test; with --host only those that need no virtual machine.
+  cross CARGO-ARGUMENTS...
+      Run cargo for arm64: 'cross build --release --bin ticker' makes the program
+      target/arm64/aarch64-unknown-linux-gnu/release/ticker, for --add.
+
+  test [--host | --boards]
+      Run every test; with --host only those that need no virtual machine, with
+      --boards only those on the boards of arm64.
 
   bench [--quick] [--write] [NAME...]
       Measure what the facilities cost, each beside its best peer, and print the
@@ -65,7 +78,7 @@ fn main() -> ExitCode {
 
 fn dispatch(args: &[String]) -> Result<u8> {
     let Some((name, rest)) = args.split_first() else {
-        return Err(failure::usage("a command is missing: setup, vm, test or bench"));
+        return Err(failure::usage("a command is missing: setup, vm, cross, test or bench"));
     };
     let asks_help = |arg: &String| arg == "--help" || arg == "-h";
     let options = rest.split(|arg| arg == "--").next().unwrap_or_default();
@@ -76,10 +89,11 @@ fn dispatch(args: &[String]) -> Result<u8> {
     match name.as_str() {
         "setup" => setup::main(rest),
         "vm" => vm::main(rest),
+        "cross" => programs::cross(rest),
         "test" => test::main(rest),
         "bench" => bench::main(rest),
         other => Err(failure::usage(format!(
-            "no command '{other}': there are setup, vm, test and bench"
+            "no command '{other}': there are setup, vm, cross, test and bench"
         ))),
     }
 }

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::arch::{ARM64_TOOLS, ARM64_TRIPLE, Arch};
-use crate::failure::Result;
+use crate::failure::{Result, usage};
 use crate::paths;
-use crate::process::{cargo, command, run};
-use crate::setup;
+use crate::process::{cargo, command, run, show};
+use crate::setup::{self, Scope};
 
 /// The programs that every guest has in `/bin`.
 const BINARIES: [&str; 2] = ["uiod", "uioctl"];
@@ -20,8 +20,9 @@ const BINARIES: [&str; 2] = ["uiod", "uioctl"];
 /// Packages with what runs on the boards.
 const ARM64_PACKAGES: [&str; 4] = ["uiod", "uioctl", "scenarios", "uio-dummy-model"];
 
-/// Leaves out of them what only the host can show, and adds what only the bench can.
-pub(crate) const FEATURES: [&str; 3] = ["--no-default-features", "--features", "scenarios/bench"];
+/// Leaves out of them what only the host can show, and adds what only the boards can.
+const ARM64_FEATURES: [&str; 3] =
+    ["--no-default-features", "--features", "scenarios/bench,scenarios/board"];
 
 /// The lines of a backtrace are wanted of our own code alone: of all code they take half the disk.
 const NO_LINES_OF_OTHERS: [&str; 2] = ["--config", "profile.release.package.'*'.debug=false"];
@@ -52,6 +53,16 @@ pub(crate) fn build(arch: Arch) -> Result<Vec<PathBuf>> {
     Ok(binaries.into())
 }
 
+/// `cargo xtask cross`: cargo for arm64, with the arguments that it is given.
+pub(crate) fn cross(args: &[String]) -> Result<u8> {
+    if args.is_empty() {
+        return Err(usage("cross: what is cargo to do? For one: cross build --release --bin uiod"));
+    }
+    setup::ensure(Scope::Bench)?;
+    show(arm64_cargo().env("CARGO_BUILD_TARGET", ARM64_TRIPLE).args(args))?;
+    Ok(0)
+}
+
 fn arm64_target() -> PathBuf {
     paths::target().join("arm64")
 }
@@ -77,5 +88,5 @@ pub(crate) fn arm64_build(cargo: &mut Command) -> &mut Command {
     for package in ARM64_PACKAGES {
         cargo.args(["-p", package]);
     }
-    cargo.args(FEATURES)
+    cargo.args(ARM64_FEATURES)
 }

@@ -125,6 +125,11 @@ impl CharDevice for Rtc {
         ioctl::serve(self, file, cmd, arg).map(|()| 0)
     }
 
+    /// A file is told the time though another waits for the alarm.
+    fn reads_apart(&self) -> bool {
+        true
+    }
+
     fn read_wait(&self) -> &WaitQueue {
         self.waiting_readers()
     }

@@ -29,7 +29,6 @@ impl Driver for Pl031 {
     const NAME: &'static str = "pl031";
     const ID_TABLE: &'static [&'static str] = &["pl031"];
     const OF_ID_TABLE: &'static [DeviceId] = &[DeviceId::new("arm,pl031")];
-    const EXAMPLE: &'static str = "+5";
 
     fn probe(probe: &Probe<'_>) -> Result<Self> {
         let device = probe.device;
@@ -42,6 +41,11 @@ impl Driver for Pl031 {
         let served: Arc<dyn CharDevice> = rtc.clone();
         let node = chardev::Registration::register(&probe.node_options(NODE), served)?;
         Ok(Self { node, rtc, _vectors: vectors })
+    }
+
+    /// An alarm in five seconds.
+    fn suggestions(&self) -> Vec<String> {
+        vec!["cat NODE".to_owned(), "echo +5 > NODE".to_owned()]
     }
 
     fn node(&self) -> &chardev::Registration {

@@ -3,23 +3,18 @@
 //! To *pull* is surprise removal: the device is gone at once, and the kernel finds that out after it. QEMU has no
 //! hand to pull with, but a way to eject a device by the root port's register ([`crate::slot`]), which is used behind
 //! the back of the kernel's `pciehp`. To *unplug* is orderly: the kernel takes the driver from the device first. To
-//! *plug* is asked of QEMU, through the virtio port `monitor` (`xtask/src/vm/monitor.rs`).
+//! *plug* is asked of QEMU ([`crate::monitor`]).
 //!
 //! A round takes a quarter of a second: 0.1 s for the kernel to forget the device, 0.1 s that it waits after the link
 //! is up (`pcie_wait_for_link`), and what it takes to set the device up.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use nix::poll::PollFlags;
-
+use crate::monitor::ask;
 use crate::pci::Function;
 use crate::slot::{Indicator, Slot};
-use crate::{fd, task, wait};
-
-/// Where the guest asks for a device.
-const MONITOR: &str = "/dev/virtio-ports/monitor";
+use crate::{task, wait};
 
 /// What QEMU says while it still lets go of the device that was there.
 const NOT_YET: [&str; 4] = ["Duplicate", "conflict", "occupied", "in use"];
@@ -156,15 +151,4 @@ impl Bay {
 fn is_of(slot: &Path, device: &str) -> bool {
     let address = fs::read_to_string(slot.join("address")).unwrap_or_default();
     device.split('.').next() == Some(address.trim_end())
-}
-
-/// Sends a line to the monitor and returns the answer.
-fn ask(request: &str) -> String {
-    let mut monitor = fd::both(Path::new(MONITOR));
-    writeln!(monitor, "{request}").expect("the monitor takes a line");
-    let ready = fd::ready_within(&monitor, PollFlags::POLLIN, wait::DEADLINE);
-    assert!(ready.contains(PollFlags::POLLIN), "{request}: the monitor does not answer");
-    let mut answer = String::new();
-    BufReader::new(monitor).read_line(&mut answer).expect("the monitor answers");
-    answer.trim_end().to_owned()
 }

@@ -11,6 +11,7 @@
 //! - [`process`]: what the kernel knows of a process;
 //! - [`module`]: the kernel module of the bench;
 //! - [`pci`]: its PCI functions; [`hotplug`]: pulling and plugging some of them, [`slot`] what they are plugged into;
+//! - [`board`]: its boards with a device tree; [`monitor`]: what the emulator does when asked, a press of a button;
 //! - [`edu`]: one of them by its registers, without a driver;
 //! - [`trace`]: the system calls of a thread;
 //! - [`uioctl`]: the tool, run to its end;
@@ -20,6 +21,7 @@
 //! The test process is never the daemon: who serves a node and uses it too cannot be killed.
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod client;
 pub mod control;
 pub mod daemon;
@@ -29,6 +31,7 @@ pub mod edu_client;
 pub mod fd;
 pub mod hotplug;
 pub mod module;
+pub mod monitor;
 pub mod pci;
 pub mod process;
 pub mod programs;

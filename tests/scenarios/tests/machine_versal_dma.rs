@@ -76,7 +76,7 @@ impl Blocks {
             memory.put(&data);
             expected.push(checksum(&data));
         }
-        let half = queue.info().bytes / 2 & !0xFFFF;
+        let half = (queue.info().bytes / 2) & !0xFFFF;
         assert!(half >= (Self::COUNT * Self::LEN) as u64, "the carve-out is large enough");
         Self { node: node.into(), queue, half, expected, data: vec![0; Self::LEN] }
     }

@@ -11,9 +11,10 @@ use scenarios::client::{self, Client};
 use scenarios::daemon::{Daemon, Launch};
 use scenarios::{fd, programs, task, wait, world};
 
-/// The clock, by what it is compatible with, and by its node.
+/// The clock, by what it is compatible with, by its node, and by its UIO name.
 const COMPATIBLE: &str = "of:arm,pl031";
 const NODE: &str = "of:/pl031@9010000";
+const NAMED: &str = "uio:rtc0";
 
 /// The name that the overlay gives the UIO device.
 const UIO_NAME: &str = "rtc0";
@@ -86,7 +87,10 @@ fn cat_is_told_the_time_and_hwclock_too() {
 #[test]
 fn hwclock_sets_it() {
     let daemon = daemon();
-    let script = r#"date -u -s "2031-05-06 07:08:09" > /dev/null && hwclock -u -w -f "$NODE""#;
+    // The machine gets its own time back: others measure by it.
+    let script = r#"was=$(date +%s)
+        date -u -s "2031-05-06 07:08:09" > /dev/null && hwclock -u -w -f "$NODE"
+        done=$?; date -s @$was > /dev/null; exit $done"#;
     client::shell(daemon.node(), script).text();
     let now = time(daemon.node());
     assert!(now.starts_with("2031-05-06T07:"), "{now}");
@@ -113,11 +117,11 @@ fn an_alarm_wakes_readers_and_pollers_by_one_interrupt() {
 
 #[test]
 fn an_alarm_for_now_or_before_comes_at_once() {
-    let daemon = daemon();
-    for (line, count) in [("+0", 1), ("alarm @0", 2)] {
+    let daemon = launch(NAMED).start();
+    for line in ["+0", "alarm @0"] {
         let file = fd::both(daemon.node());
         fd::write(&file, line.as_bytes()).expect("an alarm");
-        assert_eq!(fd::read(&file, 8), Ok(ONE_ALARM.to_vec()), "{line}, the {count}.");
+        assert_eq!(fd::read(&file, 8), Ok(ONE_ALARM.to_vec()), "{line}");
     }
     assert_eq!(daemon.status().line("raised"), 0, "no interrupt is needed for it");
 }
@@ -158,12 +162,15 @@ fn unbinding_ends_blocked_clients_with_enodev_and_another_daemon_works_afterward
     let (word, text, polled) =
         (fd::reader(daemon.node()), fd::reader(daemon.node()), fd::reader(daemon.node()));
     fd::read(&text, PAGE).expect("the time");
-    let reading = task::spawn(move || [fd::read(&word, 8), fd::read(&text, PAGE)]);
+    let reading =
+        [task::spawn(move || fd::read(&word, 8)), task::spawn(move || fd::read(&text, PAGE))];
     let polling = task::spawn(move || fd::ready_within(&polled, PollFlags::POLLIN, wait::DEADLINE));
-    daemon.await_readers(1);
+    daemon.await_readers(2);
     daemon.await_pollers(1);
     let unbound = Unbound::now();
-    assert_eq!(reading.finish("the readers"), [Err(Errno::ENODEV), Err(Errno::ENODEV)]);
+    for reading in reading {
+        assert_eq!(reading.finish("a reader"), Err(Errno::ENODEV));
+    }
     let told = polling.finish("the poller");
     assert!(told.contains(PollFlags::POLLERR | PollFlags::POLLHUP), "{told:?}");
     let end = daemon.wait_for_end();

@@ -25,13 +25,14 @@ const MODULES: [&str; 18] = [
 ];
 
 /// The workspace's own crates that each crate may be built with.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("uio-core", &[]),
     ("edu-model", &["uio-core"]),
     ("uio-dummy-model", &["uio-core"]),
     ("ns16550-model", &["uio-core"]),
     ("zynqmp-dma-model", &["uio-core"]),
     ("pl031-model", &["uio-core"]),
+    ("pl061-model", &["uio-core"]),
     (
         "uiod",
         &[
@@ -42,6 +43,8 @@ const CRATES: [(&str, &[&str]); 12] = [
             "ns16550-model",
             "pl031",
             "pl031-model",
+            "pl061",
+            "pl061-model",
             "uio-dummy",
             "uio-dummy-model",
             "zynqmp-dma",
@@ -49,6 +52,7 @@ const CRATES: [(&str, &[&str]); 12] = [
         ],
     ),
     ("dice", &["uio-core", "uiod"]),
+    ("ticker", &["uio-core", "uiod"]),
     ("uioctl", &["uio-core"]),
     ("scenarios", &["uio-core"]),
     ("tidy", &[]),

@@ -40,7 +40,9 @@ fn unit_text(text: &mut String, unit: &Unit) -> std::fmt::Result {
         writeln!(text, "    FUSE, because: {why}")?;
     }
     writeln!(text, "Try, each in a terminal of its own:")?;
-    writeln!(text, "  cat {path}\n  echo {} > {path}", unit.driver.example())
+    let path = path.to_string();
+    let mut suggestions = unit.driver.suggestions().into_iter();
+    suggestions.try_for_each(|line| writeln!(text, "  {}", line.replace("NODE", &path)))
 }
 
 /// A size for people, exact where it is one.

@@ -199,6 +199,14 @@ pub trait CharDevice: Send + Sync {
         let _ = (file, call);
     }
 
+    /// Whether each open file reads what is its own, as the events since its open: then a file that has nothing to read
+    /// does not hold up the others. The default: all of them read one stream, and are served in order of arrival.
+    ///
+    /// Asked once, when the node is made.
+    fn reads_apart(&self) -> bool {
+        false
+    }
+
     /// Woken when data arrived: blocked reads are tried again, pollers are told.
     fn read_wait(&self) -> &WaitQueue;
 

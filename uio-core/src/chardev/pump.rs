@@ -34,7 +34,8 @@
 //!
 //! Blocking requests of a direction are served in order of arrival; a fresh one queues behind those that
 //! wait. All open files of a node share that queue: if the device says `EAGAIN` to the first, the others
-//! are not tried. A nonblocking request never waits and is not held back either: it takes what is there
+//! are not tried. Where files read apart ([`CharDevice::reads_apart`]), a fresh read is tried at once and a pass tries
+//! all that are parked. A nonblocking request never waits and is not held back either: it takes what is there
 //! now, as it would in a kernel driver, where it competes with sleepers that were woken but do not run yet.
 //!
 //! # Lock order
@@ -109,10 +110,11 @@ pub(crate) struct Pump<A> {
 
 impl<A: Answer> Pump<A> {
     pub(crate) fn new(device: Arc<dyn CharDevice>, out: A) -> Self {
+        let table = Table::new(device.reads_apart());
         Self {
             device,
             out,
-            table: Mutex::new(Table::default()),
+            table: Mutex::new(table),
             combiner: Combiner::new(),
             scratch: Mutex::new(Scratch::default()),
         }
@@ -236,9 +238,12 @@ impl<A: Answer> Pump<A> {
         });
     }
 
-    /// Tries the parked jobs of a direction, first come first served, until one has to wait on.
+    /// Tries the parked jobs of a direction, first come first served, until one has to wait on; where they wait for
+    /// different things, all of them, once each. One that is parked meanwhile asks for a pass of its own.
     fn serve(&self, direction: Direction, buf: &mut Vec<u8>) {
-        while let Some(job) = self.claim(direction) {
+        let (mut left, apart) = self.waiting(direction);
+        while let Some(job) = (left > 0).then(|| self.claim(direction)).flatten() {
+            left -= 1;
             let outcome = match &job.work {
                 Work::Read(size) => {
                     if buf.len() < *size {
@@ -251,6 +256,7 @@ impl<A: Answer> Pump<A> {
             };
             let (owed, reply) = match outcome {
                 Err(Errno::EAGAIN) => match self.put_back(job) {
+                    Ok(()) if apart => continue,
                     Ok(()) => return,
                     Err((job, errno)) => {
                         self.give_up(job, errno);
@@ -314,6 +320,12 @@ impl<A: Answer> Pump<A> {
     }
 
     // Each of these locks the table for one statement.
+
+    /// How many jobs of a direction are parked, and whether they wait for different things.
+    fn waiting(&self, direction: Direction) -> (usize, bool) {
+        let mut table = self.table();
+        (table.waiting(direction), table.is_apart(direction))
+    }
 
     fn claim(&self, direction: Direction) -> Option<Job> {
         self.table().claim(direction)

@@ -23,8 +23,9 @@
 //! Every arrow to "gone" hands out the one `Owed`, so each request is answered exactly once, by whoever took
 //! it out. At most one job of each direction is claimed, because only the pump claims and it never runs
 //! beside itself; so a claimed entry is always the first of its queue. Reads and writes compete for the same
-//! bytes and the same room, so a job that is put back stays the first. Ioctls wait for different things, and
-//! one that is put back goes behind the others, which are tried in the same pass.
+//! bytes and the same room, so a job that is put back stays the first. Ioctls wait for different things, and so
+//! do the reads of a device whose files read *apart*: one that is put back goes behind the others, which are tried
+//! in the same pass.
 //!
 //! The table is a plain value so that one day it can live in memory that outlives the process.
 
@@ -182,6 +183,8 @@ pub(crate) struct Table {
     reads: VecDeque<Entry>,
     writes: VecDeque<Entry>,
     ioctls: VecDeque<Entry>,
+    /// Each open file reads what is its own.
+    reads_apart: bool,
     /// Set once, when the device is gone.
     hung_up: Option<Errno>,
     openers: usize,
@@ -191,6 +194,20 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// A table of a device that says whether its files read apart.
+    pub(crate) fn new(reads_apart: bool) -> Self {
+        Self { reads_apart, ..Self::default() }
+    }
+
+    /// Whether the jobs of a direction wait for different things.
+    pub(crate) fn is_apart(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Read => self.reads_apart,
+            Direction::Write => false,
+            Direction::Ioctl => true,
+        }
+    }
+
     /// Counts a request; `Err` once the device is gone.
     pub(crate) fn admit(&mut self) -> Result<(), Errno> {
         self.requests += 1;
@@ -207,7 +224,11 @@ impl Table {
         };
         open.file.flags = flags;
         let file = open.file;
-        if self.queue(direction).is_empty() { Admission::Try(file) } else { Admission::Queue(file) }
+        if self.is_apart(direction) || self.queue(direction).is_empty() {
+            Admission::Try(file)
+        } else {
+            Admission::Queue(file)
+        }
     }
 
     /// Whether a READ at `offset` goes on where the last one of its file ended. `end_of_piece`: where this one
@@ -306,6 +327,7 @@ impl Table {
     pub(crate) fn put_back(&mut self, job: Job) -> Result<(), (Job, Errno)> {
         let hung_up = self.hung_up;
         let direction = job.work.direction();
+        let apart = self.is_apart(direction);
         let queue = self.queue(direction);
         let Some(entry) = queue.front_mut() else {
             return Err((job, Errno::EIO));
@@ -314,7 +336,7 @@ impl Table {
             None if entry.interrupted => Errno::EINTR,
             None => {
                 entry.job = Some(job);
-                if direction == Direction::Ioctl {
+                if apart {
                     queue.rotate_left(1);
                 }
                 return Ok(());

@@ -1,28 +1,17 @@
 //! A kernel for arm64: its image, its headers, and the module that Debian leaves out.
 //!
-//! Nothing of it is installed, and nothing that a guest does not need is kept. `uio_pdrv_genirq`, the driver that
+//! Nothing of it is installed. `uio_pdrv_genirq`, the driver that
 //! makes a UIO device of a device-tree node, is not in Debian's kernels: it is built here, from Debian's own source of
 //! the kernel ([`source`]). One source serves every release: the interfaces that it uses have not changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{download, finish, first_dependency, image_package};
+use super::{download, finish, first_dependency, image_package, unpack_image};
 use crate::arch::{ARM64_TOOLS, Arch};
 use crate::failure::{Context, Result, failed};
 use crate::paths;
 use crate::process::{command, pipe, run_quietly};
-
-/// What is unpacked of an image: the modules that a guest may load, with what they need.
-const KEPT: [&str; 7] = [
-    "./boot/vmlinuz-*",
-    "./boot/config-*",
-    "./lib/modules/*/modules.*",
-    "./lib/modules/*/kernel/drivers/char/*",
-    "./lib/modules/*/kernel/drivers/uio/*",
-    "./lib/modules/*/kernel/drivers/virtio/*",
-    "./lib/modules/*/kernel/fs/fuse/*",
-];
 
 /// The driver of device-tree nodes, and where the kernel's source has it.
 const DRIVER: &str = "uio_pdrv_genirq";
@@ -35,13 +24,7 @@ pub(super) fn headers(dir: &Path, release: &str) -> PathBuf {
 
 /// Downloads and unpacks a release into `dir`.
 pub(super) fn unpack(release: &str, dir: &Path) -> Result<()> {
-    let image = dir.join("image");
-    fs::create_dir_all(&image).on("create", &image)?;
-    let package = download(dir, &Arch::Arm64.package(&image_package(release)))?;
-    let mut tar = command("tar");
-    tar.arg("-x").arg("-C").arg(&image).arg("--wildcards").args(KEPT);
-    pipe(command("dpkg-deb").arg("--fsys-tarfile").arg(&package), &mut tar)?;
-    fs::remove_file(&package).on("remove", &package)?;
+    unpack_image(&Arch::Arm64.package(&image_package(release)), &[], dir)?;
     unpack_headers(release, dir)?;
     build_driver(release, dir)?;
     finish(release, dir)

@@ -18,7 +18,7 @@ const LINTS: [&str; 9] = [
     "--workspace",
     "--all-targets",
     "--features",
-    "scenarios/bench",
+    "scenarios/bench,scenarios/board",
     "--quiet",
     "--",
     "-D",

@@ -1,11 +1,12 @@
 //! The stage that looks at the device-tree overlays: each one compiles and fits the tree of its board, by itself and with
-//! all the others, and one that does not is refused with words that help.
+//! all the others, the example of `dts/README.md` too, and one that does not is refused with words that help.
 
 use std::fs;
 use std::path::PathBuf;
+use std::slice;
 
 use crate::failure::{Context, Result, failed};
-use crate::paths::RunDir;
+use crate::paths::{self, RunDir};
 use crate::vm::{self, Board, tree};
 
 /// Overlays that are refused, and what the words must say.
@@ -41,16 +42,31 @@ pub(super) fn check() -> Result<()> {
             return Err(failed(format!("no overlay in {}", board.overlays_dir().display())));
         }
         for overlay in &overlays {
-            fits(board, std::slice::from_ref(overlay))?;
+            fits(board, slice::from_ref(overlay))?;
         }
         fits(board, &overlays)?;
     }
+    // Overlays of examples are by themselves: their blocks are those of others.
+    fits(Board::VIRT, &[paths::root().join("examples/ticker/ticker.dtso")])?;
+    example_fits()?;
     REFUSED.iter().try_for_each(|(name, text, words)| is_refused(name, text, words))
 }
 
 fn fits(board: Board, overlays: &[PathBuf]) -> Result<()> {
     let dir = RunDir::new()?;
     tree::build(board, overlays, &dir).map(drop)
+}
+
+/// The example of `dts/README.md` is for any board, and fits this one.
+fn example_fits() -> Result<()> {
+    let readme = paths::root().join("dts/README.md");
+    let text = fs::read_to_string(&readme).on("read", &readme)?;
+    let example = text.split_once("```dts\n").and_then(|(_, rest)| rest.split_once("```"));
+    let (example, _) = example.ok_or_else(|| failed("no example in dts/README.md"))?;
+    let dir = RunDir::new()?;
+    let overlay = dir.join("example.dtso");
+    fs::write(&overlay, example).on("write", &overlay)?;
+    fits(Board::VIRT, &[overlay])
 }
 
 fn is_refused(name: &str, text: &str, words: &[&str]) -> Result<()> {

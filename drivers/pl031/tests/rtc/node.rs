@@ -91,6 +91,17 @@ fn head_and_echo_and_cat() {
     assert_eq!(String::from_utf8_lossy(&word.stdout).trim(), "416", "{word:?}");
 }
 
+#[test]
+fn one_that_waits_for_the_alarm_keeps_the_time_from_nobody() {
+    let rig = Rig::new();
+    let mut waits = rig.start(r#"exec cat "$NODE""#);
+    rig.wait_for_readers(1);
+    let now = rig.shell(r#"timeout 60 head -n 1 "$NODE""#);
+    assert_eq!(now.stdout, b"2026-11-21T12:00:00\n", "{now:?}");
+    waits.kill().unwrap();
+    waits.wait().unwrap();
+}
+
 /// What a program does that knows `/dev/rtc`, by the numbers of `linux/rtc.h`.
 const PROGRAM: &str = r#"
 import fcntl, os, select, struct

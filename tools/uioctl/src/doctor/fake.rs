@@ -149,6 +149,11 @@ impl Fake {
         }
     }
 
+    /// What stands in the block's `driver_override`.
+    pub(crate) fn reserve(&self, text: &str) {
+        self.write(&format!("{BLOCK}/driver_override"), text);
+    }
+
     /// A property of the node.
     pub(crate) fn property(&self, name: &str, bytes: &[u8]) {
         self.write(&format!("sys/firmware/devicetree/base{NODE}/{name}"), bytes);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use uio_core::of::{Node, Selector};
 use uio_core::pci::{Address, ConfigSpace};
-use uio_core::sys::sysfs::{Bus, GroupMember, PRIMECELL, PciInfo, PlatformInfo, UioInfo};
+use uio_core::sys::sysfs::{GroupMember, PciInfo, PlatformInfo, UioInfo};
 use uio_core::{Errno, Error};
 
 use super::machine::Machine;
@@ -212,13 +212,5 @@ impl Block {
     /// The N of its `/dev/uioN`.
     pub(crate) fn uio(&self) -> Option<u32> {
         self.info.as_ref()?.uio
-    }
-
-    /// Whether UIO can never have it as it is described: it is none of the platform bus.
-    pub(crate) fn is_primecell(&self) -> bool {
-        match &self.info {
-            Some(info) => info.bus == Bus::Amba,
-            None => self.node.as_ref().is_some_and(|node| node.is_compatible(PRIMECELL)),
-        }
     }
 }

@@ -34,7 +34,7 @@ impl<A: Answer> Pump<A> {
 
     /// Tries all that are parked, once each.
     pub(super) fn serve_ioctls(&self, buf: &mut Vec<u8>) {
-        let mut left = self.table().waiting(Direction::Ioctl);
+        let (mut left, _) = self.waiting(Direction::Ioctl);
         while let Some(job) = (left > 0).then(|| self.claim(Direction::Ioctl)).flatten() {
             left -= 1;
             self.serve_ioctl(job, buf);

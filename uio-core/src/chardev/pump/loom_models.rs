@@ -9,6 +9,8 @@ use crate::sync::facade::thread;
 
 struct OneByte {
     byte: Mutex<Option<u8>>,
+    /// Files read apart: the byte is for the second one alone.
+    apart: bool,
     read_wait: WaitQueue,
     write_wait: WaitQueue,
 }
@@ -21,7 +23,10 @@ impl OneByte {
 }
 
 impl CharDevice for OneByte {
-    fn read(&self, _file: &File, buf: &mut [u8]) -> Result<usize, Errno> {
+    fn read(&self, file: &File, buf: &mut [u8]) -> Result<usize, Errno> {
+        if self.apart && file.handle & 1 == 0 {
+            return Err(Errno::EAGAIN);
+        }
         let byte = self.byte.lock().unwrap().take();
         buf[0] = byte.ok_or(Errno::EAGAIN)?;
         self.write_wait.wake_all();
@@ -44,6 +49,10 @@ impl CharDevice for OneByte {
             Some(_) => PollEvents::READABLE,
             None => PollEvents::WRITABLE,
         }
+    }
+
+    fn reads_apart(&self) -> bool {
+        self.apart
     }
 
     fn read_wait(&self) -> &WaitQueue {
@@ -87,6 +96,8 @@ impl Answer for Answers {
     }
 }
 
+const NOBODYS: File = File { handle: 0, flags: 0, uid: 0, gid: 0, pid: 0 };
+
 struct Node {
     device: Arc<OneByte>,
     pump: Arc<Pump<Answers>>,
@@ -96,8 +107,13 @@ struct Node {
 
 impl Node {
     fn new(byte: Option<u8>) -> Arc<Self> {
+        Self::with(byte, false)
+    }
+
+    fn with(byte: Option<u8>, apart: bool) -> Arc<Self> {
         let device = Arc::new(OneByte {
             byte: Mutex::new(byte),
+            apart,
             read_wait: WaitQueue::new(),
             write_wait: WaitQueue::new(),
         });
@@ -106,7 +122,7 @@ impl Node {
             .map(|due| -> Arc<dyn Wake> { Arc::new(Retry { pump: Arc::clone(&pump), due }) });
         device.read_wait.subscribe(&wakes[0]);
         device.write_wait.subscribe(&wakes[1]);
-        let file = pump.table().open(File { handle: 0, flags: 0, uid: 0, gid: 0, pid: 0 });
+        let file = pump.table().open(NOBODYS);
         Arc::new(Self { device, pump, file, wakes })
     }
 
@@ -253,6 +269,21 @@ fn loom_two_wakers_serve_two_reads() {
             "{told:?}"
         );
         assert_eq!(told[2..], [(6, Told::Taken), (8, Told::Taken)]);
+    });
+}
+
+/// Where files read apart: the one that waits in front, for what never comes, keeps the byte from nobody.
+#[test]
+fn loom_a_read_that_waits_holds_up_no_other_file() {
+    model(|| {
+        let node = Node::with(None, true);
+        let handle = node.pump.table().open(NOBODYS).handle;
+        node.read(2);
+        let maker = start(&node, |node| node.device.put(7));
+        node.pump.read(Owed::new(4), Call { handle, ..node.call() }, &mut [0]);
+        maker.join().unwrap();
+        node.pump.hang_up(Errno::ENODEV);
+        assert_eq!(node.told(), [(2, Told::Failed(Errno::ENODEV)), (4, Told::Byte(7))]);
     });
 }
 

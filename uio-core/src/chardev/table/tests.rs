@@ -86,6 +86,21 @@ fn an_ioctl_that_is_put_back_goes_behind_the_others() {
 }
 
 #[test]
+fn reads_of_files_that_read_apart_hold_nobody_up() {
+    let mut table = Table::new(true);
+    let [first, second] = [table.open(file()), table.open(file())];
+    table.park(read_job(first, 1)).unwrap();
+    assert_eq!(table.admit_io(Direction::Read, second.handle, 0), Admission::Try(second));
+    table.park(read_job(second, 2)).unwrap();
+    for unique in [1, 2, 1] {
+        let job = table.claim(Direction::Read).unwrap();
+        assert_eq!(job.owed.unique(), unique);
+        table.put_back(job).unwrap();
+    }
+    assert!(matches!(table.admit_io(Direction::Write, second.handle, 0), Admission::Try(_)));
+}
+
+#[test]
 fn after_a_hang_up_everything_is_refused_with_the_first_error() {
     let mut table = Table::default();
     let file = table.open(file());
@@ -222,8 +237,8 @@ impl Audited {
 
 proptest! {
     #[test]
-    fn every_request_is_handed_out_exactly_once(steps in vec(step(), 0..120)) {
-        let mut table = Table::default();
+    fn every_request_is_handed_out_exactly_once(steps in vec(step(), 0..120), apart: bool) {
+        let mut table = Table::new(apart);
         let file = table.open(file());
         let mut audited = Audited {
             table,

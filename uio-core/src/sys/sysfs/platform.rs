@@ -45,11 +45,6 @@ impl PlatformInfo {
     pub fn device(&self) -> BusDevice {
         BusDevice::new(self.bus, &self.name)
     }
-
-    /// Whether its node is one of a PrimeCell, which keeps it from the platform bus and so from UIO.
-    pub fn is_primecell(&self) -> bool {
-        self.bus == Bus::Amba || self.compatible.iter().any(|own| own == PRIMECELL)
-    }
 }
 
 impl Sysfs {

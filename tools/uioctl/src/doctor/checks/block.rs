@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use uio_core::sys::hints;
+use uio_core::sys::sysfs::Bus;
+use uio_core::sys::sysfs::bind::parse_override;
 
 use super::modules;
 use crate::cmd::bind::platform::UIO_PDRV_GENIRQ;
@@ -33,20 +35,16 @@ pub(super) fn device(machine: &Machine, block: &Block) -> Option<Finding> {
 }
 
 /// UIO is on the platform bus alone.
-pub(super) fn bus(block: &Block) -> Finding {
+pub(super) fn bus(block: &Block) -> Option<Finding> {
     const CHECK: &str = "bus";
-    let node = block.node.as_ref();
-    let name = block.info.as_ref().map_or("platform", |info| info.bus.name());
-    let path = block.info.as_ref().map_or("-".to_owned(), |info| info.path.display().to_string());
-    let found = Finding::ok(CHECK, path, name);
-    if !block.is_primecell() {
-        return found;
+    let info = block.info.as_ref()?;
+    let found = Finding::ok(CHECK, info.path.display(), info.bus.name());
+    if info.bus != Bus::Amba {
+        return Some(found);
     }
-    let compatible: Vec<String> = node
-        .map(|node| node.compatible().into_iter().map(str::to_owned).collect())
-        .unwrap_or_default();
-    let refusal = hints::primecell(node.map_or("/...", |node| node.path()), &compatible);
-    found.fault(refusal.cause).advice(refusal.hint)
+    let node = info.node.as_deref().unwrap_or("/...");
+    let refusal = hints::primecell(node, &info.compatible);
+    Some(found.fault(refusal.cause).advice(refusal.hint))
 }
 
 /// The module, which binds the node when it is loaded, if it is told to.
@@ -91,6 +89,9 @@ pub(super) fn of_id(machine: &Machine, block: &Block) -> Option<Finding> {
         return None;
     }
     let Some((path, id)) = given_id(machine) else {
+        if let Some(found) = chosen(block) {
+            return Some(found);
+        }
         let found =
             Finding::ok(CHECK, machine.proc("cmdline").display(), "not given, nor in modprobe.d");
         let word = if node.is_compatible(GENERIC_UIO) { GENERIC_UIO } else { "COMPATIBLE" };
@@ -113,6 +114,16 @@ pub(super) fn of_id(machine: &Machine, block: &Block) -> Option<Finding> {
             "the node is not compatible with it, so that the kernel does not bind it by itself: the overlay that adds \
              \"{id}\" was not applied, or is not meant to be"
         )),
+    })
+}
+
+/// A device that is with the module without having been reserved for it: the module was told to take it.
+fn chosen(block: &Block) -> Option<Finding> {
+    let info = block.info.as_ref().filter(|info| info.uio.is_some())?;
+    let reserved = info.path.join("driver_override");
+    let is_free = parse_override(&text(&reserved)?).is_none();
+    is_free.then(|| {
+        Finding::ok("of_id", reserved.display(), "not set, and the module took the node by itself")
     })
 }
 
@@ -162,9 +173,9 @@ mod tests {
     #[test]
     fn a_primecell_needs_an_overlay() {
         let fake = Fake::board();
-        assert!(!bus(&fake.block()).is_fault());
+        assert!(!bus(&fake.block()).unwrap().is_fault());
         fake.on_amba();
-        let found = bus(&fake.block());
+        let found = bus(&fake.block()).unwrap();
         assert!(found.is_fault() && found.found == "amba");
         let overlay = "compatible = \"arm,pl031\", \"generic-uio\";";
         assert!(found.advice.unwrap().contains(overlay));
@@ -217,6 +228,10 @@ mod tests {
         let found = || of_id(&fake.machine(), &fake.block()).unwrap();
         assert_eq!((found().severity, &*found().found), (Severity::Ok, "generic-uio"));
         fake.write("proc/cmdline", "quiet");
+        assert_eq!(found().severity, Severity::Note);
+        fake.reserve("(null)\n");
+        assert_eq!(found().severity, Severity::Ok, "nobody else can have bound it");
+        fake.reserve("uio_pdrv_genirq\n");
         assert_eq!(found().severity, Severity::Note);
         fake.write("etc/modprobe.d/a.conf", "# options\noptions other of_id=x\n");
         fake.write("etc/modprobe.d/b.conf", "options uio-pdrv-genirq of_id=generic-uio\n");

@@ -103,7 +103,7 @@ fn of_block(machine: &Machine, block: &Block) -> Vec<Finding> {
         findings.extend(carveout::carveouts(machine, node));
     }
     findings.extend(block::device(machine, block));
-    findings.push(block::bus(block));
+    findings.extend(block::bus(block));
     if findings.iter().any(Finding::is_fault) && block.uio().is_none() {
         return findings;
     }

@@ -47,7 +47,7 @@ pub(super) fn no_node(machine: &Machine, selector: &Selector) -> Vec<Finding> {
     };
     vec![
         Finding::ok("device-tree", root.display(), "there"),
-        Finding::ok("node", looked_at.display(), "not there")
+        Finding::ok("node", looked_at.display(), format_args!("no {selector}"))
             .fault(format_args!("{problem}; most like it are {near}"))
             .advice(format_args!(
                 "check how it is written; or the overlay that describes it was not applied: {APPLY}"
