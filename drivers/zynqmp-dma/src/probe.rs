@@ -82,6 +82,10 @@ impl Driver for ZynqmpDma {
         regs::map(self.running.region)
     }
 
+    fn suggestions(&self) -> Vec<String> {
+        vec!["echo Hello > NODE".to_owned(), "cat NODE".to_owned()]
+    }
+
     fn quiesce(&self) {
         self.running.quiesce();
     }
