@@ -27,7 +27,9 @@ fn a_device_that_is_none() {
     refused(&["run", "uio:"], USAGE, &["uio:", "which device"]);
     refused(&["run", "pci:0000:00:03"], USAGE, &["0000:00:03", "0000:00:03.0"]);
     refused(&["run", "pci:fffe:ff:1f.7"], FAILED, &["fffe:ff:1f.7", "uioctl ls"]);
-    refused(&["run", "of:/soc/uart"], USAGE, &["of:/soc/uart", "uio:NAME"]);
+    refused(&["run", "of:"], USAGE, &["of:", "which device", "of:/pl031@9010000"]);
+    refused(&["run", "of:/soc/../uart"], USAGE, &["of:/soc/../uart", "no path"]);
+    refused(&["run", "of:/soc/uart"], FAILED, &["of:/soc/uart", "device tree", "uio:NAME"]);
     refused(&["run", "sim:nothing"], FAILED, &["sim:nothing", "no such model", "uio_dummy"]);
     refused(&["run", "uio:nothing"], FAILED, &["no UIO device is called nothing", "; "]);
     refused(&["run", "uio:uio99"], FAILED, &["uio99", "; "]);
