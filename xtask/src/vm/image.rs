@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
-use super::{Guest, Machine, elf, modules, python};
+use super::{Guest, Machine, elf, modules, python, qemu};
 use crate::arch::Arch;
 use crate::failure::{Context, Result, failed};
 use crate::kernels::Kernel;
@@ -39,6 +39,12 @@ fn contents(arch: Arch) -> Vec<(PathBuf, &'static str)> {
         }
         Arch::Arm64 => vec![(setup::arm64::busybox(), "/bin/busybox")],
     }
+}
+
+/// The virtio ports, a line each: the kernel's node, and the name that udev would link to it.
+fn ports(machine: Machine) -> String {
+    let names = qemu::port_names(machine).into_iter().zip(1..);
+    names.map(|(name, number)| format!("/dev/vport0p{number} {name}\n")).collect()
 }
 
 /// Raised when the base archive is made in another way from the same files.
@@ -134,6 +140,7 @@ fn overlay(guest: &Guest, binaries: &[PathBuf]) -> Result<Archive> {
     archive.file("/etc/bench/command", 0o644, guest.command.as_str());
     archive.file("/etc/bench/modules", 0o644, load_list(guest)?);
     archive.file("/etc/bench/nodes", 0o644, nodes(guest.machine));
+    archive.file("/etc/bench/ports", 0o644, ports(guest.machine));
     archive.file("/etc/hostname", 0o644, "bench\n");
     archive.file("/etc/passwd", 0o644, PASSWD);
     archive.file("/etc/group", 0o644, GROUP);

@@ -55,11 +55,12 @@ while read -r node; do
 done </etc/bench/nodes
 chmod 666 /dev/fuse
 
-# What udev does elsewhere.
+# What udev does elsewhere. The kernel hears of the ports one by one, and of their names after that.
 mkdir /dev/virtio-ports
-for port in /dev/vport0p*; do
-	read -r name <"/sys/class/virtio-ports/${port#/dev/}/name" && ln -s "$port" "/dev/virtio-ports/$name"
-done
+while read -r port name; do
+	wait_for "$port"
+	ln -s "$port" "/dev/virtio-ports/$name"
+done </etc/bench/ports
 
 mkdir /run/bench
 mkfifo /run/bench/out /run/bench/err

@@ -22,6 +22,12 @@ use super::pc::escaped;
 /// The streams, in the order of their virtio ports from 1 on. The other ends of the serial ports come after them.
 const PORTS: [&str; 4] = ["out", "err", "status", "monitor"];
 
+/// The names of a machine's virtio ports, from number 1 on.
+pub(crate) fn port_names(machine: Machine) -> Vec<String> {
+    let ends = machine.serials().iter().map(|name| format!("{name}-end"));
+    PORTS.iter().map(|name| (*name).to_owned()).chain(ends).collect()
+}
+
 /// Where QEMU takes commands.
 const QMP: &str = "qmp";
 
